@@ -1,0 +1,71 @@
+# Each target makes what it needs on a machine that has only Python, pip and make; a second call reuses it.
+PYTHON ?= python3
+VENV   ?= .venv
+PEERS  ?= .venv-peers
+ARGS   ?=
+BIN    := $(VENV)/bin
+
+# One thread for each test process: the processes already share the cores.
+PYTEST := OMP_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python -m pytest
+
+.PHONY: help demo test lint format names nbs docs pretrain bench bench-finetune clean
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1|/' | awk -F'|' '{printf "  make %-15s %s\n", $$1, $$2}'
+
+# `.venv/.base` is laminar with what it needs, `.venv/.dev` and `.venv/.docs` add an extra. Made anew when pyproject.toml changes.
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.base: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.dev $(VENV)/.docs: $(VENV)/.%: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable ".[$*]"
+	@touch $@
+
+demo: $(VENV)/.base  ## fine-tune the embedded network on embedded data, offline (ARGS="--data FOLDER ..." for your own)
+	$(BIN)/python -m laminar.demo $(ARGS)
+
+test: $(VENV)/.dev  ## all tests (ARGS="tests/core -k name" for some)
+	$(PYTEST) -n 2 $(ARGS)
+
+lint: $(VENV)/.dev  ## formatting, lint, types, direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(VENV)/.dev  ## mend formatting and what ruff can mend by itself
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+names: $(VENV)/.dev  ## write the list of public names anew, for the diff to show
+	$(BIN)/python tests/test_public_names.py
+
+nbs: $(VENV)/.dev  ## run every notebook from top to bottom
+	$(BIN)/jupyter-execute --timeout=300 --kernel_name=python3 $(ARGS) nbs/*.ipynb
+
+docs: $(VENV)/.docs  ## build the pages into site/, any warning is an error
+	$(BIN)/mkdocs build --strict --quiet
+
+pretrain: $(VENV)/.base  ## train the embedded network anew, by the script that made it
+	$(BIN)/python scripts/pretrain.py $(ARGS)
+
+# Peers live in an environment of their own and are never dependencies.
+$(PEERS)/.ready: pyproject.toml benchmarks/requirements.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --requirement benchmarks/requirements.txt --editable .
+	@touch $@
+
+bench: $(PEERS)/.ready  ## loop, items and import time beside the peers (ARGS="--rounds 5")
+	$(PEERS)/bin/python benchmarks/loop.py $(ARGS)
+	$(PEERS)/bin/python benchmarks/items.py $(ARGS)
+	$(PEERS)/bin/python benchmarks/imports.py $(ARGS)
+
+bench-finetune: $(PEERS)/.ready  ## DATA=folder or archive of photos, WEIGHTS=file.safetensors: the same fine-tuning with laminar and fastai
+	$(PEERS)/bin/python benchmarks/finetune.py --data "$(DATA)" --weights "$(WEIGHTS)" $(ARGS)
+
+clean:  ## remove the environments and everything built
+	rm -rf $(VENV) $(PEERS) build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
