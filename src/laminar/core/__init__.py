@@ -1,0 +1,1 @@
+"""Storey 1: typed tensors, dispatch, `Transform` and `Pipeline`, addressed randomness, showing, errors."""

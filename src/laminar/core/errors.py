@@ -1,0 +1,115 @@
+"""The errors users can cause, and the helpers that make their messages finish the sentence."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable, Mapping
+from types import ModuleType
+from typing import Any
+
+__all__ = [
+    "LaminarError",
+    "DataError",
+    "ConfigError",
+    "WeightsError",
+    "MissingExtraError",
+    "suggest",
+    "check_keywords",
+    "require",
+    "describe",
+]
+
+
+class LaminarError(Exception):
+    """Root of all errors laminar raises on purpose."""
+
+
+class DataError(LaminarError, ValueError):
+    """Something is wrong with what was read: a file, an item, a label, a batch."""
+
+
+class ConfigError(LaminarError, ValueError):
+    """Parts that were given do not fit each other: model and data, loss and targets, arguments."""
+
+
+class WeightsError(LaminarError, ValueError):
+    """Weights cannot be found, or do not fit the model they are meant for."""
+
+
+class MissingExtraError(LaminarError, ImportError):
+    """An optional package is needed here and not installed."""
+
+
+def suggest(name: str, options: Iterable[str]) -> str:
+    """Return " Did you mean 'shuffle'?" for the option closest to `name`, or an empty string.
+
+    >>> suggest("shuffel", ["bs", "shuffle"])
+    " Did you mean 'shuffle'?"
+    """
+    close = difflib.get_close_matches(name, list(options), n=1, cutoff=0.6)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def check_keywords(given: Mapping[str, Any], allowed: type | Iterable[str], where: str) -> None:
+    """Refuse keyword arguments that `where` does not know.
+
+    Args:
+        given: the keyword arguments that arrived as ``**options``.
+        allowed: a ``TypedDict`` class or the allowed names.
+        where: what was called, as the user wrote it: ``"ImageDataLoaders.from_folder"``.
+
+    Raises:
+        TypeError: naming the first unknown argument, the closest known one and all known ones.
+    """
+    names = list(allowed.__annotations__) if isinstance(allowed, type) else list(allowed)
+    for name in given:
+        if name not in names:
+            raise TypeError(
+                f"{where}() got an unexpected keyword argument {name!r}.{suggest(name, names)}"
+                f" It takes: {', '.join(sorted(names))}."
+            )
+
+
+def require(module: str, extra: str, purpose: str) -> ModuleType:
+    """Import an optional package where it is used.
+
+    Args:
+        module: name to import, for example ``"pandas"``.
+        extra: laminar's extra that installs it.
+        purpose: what it is needed for, to complete "... needs pandas".
+
+    Raises:
+        MissingExtraError: the package is absent; the message gives the command that installs it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module.split(".")[0]:  # the package is there, something inside it is not
+            raise
+        raise MissingExtraError(
+            f"{purpose} needs {module}, which is not installed. Run: pip install 'laminar[{extra}]'"
+        ) from error
+
+
+def describe(value: object) -> str:
+    """Tell in a few words what a value is: type, shape, dtype, or a short repr. Used in error notes.
+
+    >>> describe((1, "a"))
+    "(int 1, str 'a')"
+    """
+    kind = type(value).__name__
+    if isinstance(value, tuple | list) and type(value) in (tuple, list):
+        inner = ", ".join(describe(part) for part in value[:4])
+        more = f", ... {len(value)} in all" if len(value) > 4 else ""
+        return f"({inner}{more})" if isinstance(value, tuple) else f"[{inner}{more}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key!r}: {describe(part)}" for key, part in list(value.items())[:4]) + "}"
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if shape is not None and dtype is not None:
+        return f"{kind} {tuple(shape)} {str(dtype).removeprefix('torch.')}"
+    filename = getattr(value, "filename", None)
+    if filename:
+        return f"{kind} of {filename}"
+    text = repr(value)
+    return f"{kind} {text if len(text) <= 200 else text[:197] + '...'}"

@@ -1,0 +1,258 @@
+"""Drawing typed values on axes, and the open functions that draw batches, results and mistakes.
+
+matplotlib is imported when something is first drawn.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from laminar.core.dispatch import OpenFunction
+from laminar.core.lazy import lazy_module
+
+__all__ = [
+    "get_grid",
+    "subplots",
+    "show_title",
+    "show_image",
+    "show_titled_image",
+    "show_images",
+    "show_points",
+    "show_boxes",
+    "show_parts",
+    "show_batch",
+    "show_results",
+    "plot_top_losses",
+]
+
+plt = lazy_module("matplotlib.pyplot")
+patches = lazy_module("matplotlib.patches")
+
+
+def subplots(
+    nrows: int = 1,
+    ncols: int = 1,
+    figsize: tuple[float, float] | None = None,
+    imsize: float = 3.0,
+    suptitle: str | None = None,
+) -> tuple[Any, Any]:
+    """Make a figure and its axes, `imsize` inches for each unless `figsize` is given."""
+    figure, axes = plt.subplots(nrows, ncols, figsize=figsize or (ncols * imsize, nrows * imsize))
+    if suptitle is not None:
+        figure.suptitle(suptitle)
+    return figure, axes
+
+
+def get_grid(
+    n: int,
+    nrows: int | None = None,
+    ncols: int | None = None,
+    figsize: tuple[float, float] | None = None,
+    title: str | None = None,
+    double: bool = False,
+) -> list[Any]:
+    """Make axes for `n` things, in a grid as square as it gets; without ticks, the surplus switched off.
+
+    Args:
+        n: how many; with `double`, pairs side by side (twice as many axes).
+        nrows: rows, found from `n` when None.
+        ncols: columns, found from `n` when None.
+        figsize: inches.
+        title: over the whole figure.
+        double: two axes for each thing.
+    """
+    if nrows is None:
+        nrows = math.ceil(n / ncols) if ncols else max(1, math.floor(math.sqrt(n)))
+    ncols = ncols or math.ceil(n / nrows)
+    columns, count = (ncols * 2, n * 2) if double else (ncols, n)
+    _, axes = subplots(nrows, columns, figsize=figsize, suptitle=title)
+    flat = np.atleast_1d(np.asarray(axes, dtype=object)).flatten().tolist()
+    for ax in flat[count:]:
+        ax.set_axis_off()
+    return flat[:count]
+
+
+def show_title(o: object, ax: Any = None, ctx: Any = None, label: str | None = None, color: str = "black", **kwargs: Any) -> Any:
+    """Show `o` as the title of axes (under what is there), as cell `label` of a pandas row, or print it."""
+    ax = ctx if ax is None else ax
+    if hasattr(ax, "set_title"):
+        above = ax.title.get_text()
+        ax.set_title(f"{above}\n{o}" if above else str(o), color=color)
+    elif hasattr(ax, "index") and hasattr(ax, "name"):  # a row of a data frame
+        while label in ax:
+            label = f"{label}_"
+        ax = ax.copy()
+        ax[label] = str(o)
+    else:
+        print(o)
+    return ax
+
+
+def _displayable(im: Any) -> np.ndarray[Any, Any]:
+    """A picture as matplotlib wants it: ``[height, width]`` or ``[height, width, channels]``."""
+    if isinstance(im, Tensor):
+        im = im.detach().cpu()
+        im = (im.float() if im.dtype in (torch.float16, torch.bfloat16) else im).numpy()
+    array = np.asarray(im)
+    if array.ndim == 3 and array.shape[0] < 5 and array.shape[0] < array.shape[-1]:
+        array = array.transpose(1, 2, 0)
+    if array.ndim == 3 and array.shape[-1] == 1:
+        array = array[..., 0]
+    if array.ndim == 3 and np.issubdtype(array.dtype, np.floating):
+        array = array.clip(0, 1)
+    return array
+
+
+def show_image(
+    im: Any, ax: Any = None, figsize: tuple[float, float] | None = None, title: str | None = None, ctx: Any = None, **kwargs: Any
+) -> Any:
+    """Draw a picture without axes.
+
+    Args:
+        im: ``[channels, height, width]``, ``[height, width, channels]`` or ``[height, width]``; tensor, array or PIL.
+        ax: axes to draw on, made when None.
+        figsize: inches, for axes made here.
+        title: over the picture.
+        ctx: the same as `ax`; the name under which typed values get it.
+        **kwargs: for ``Axes.imshow``.
+    """
+    ax = ctx if ax is None else ax
+    if ax is None:
+        _, ax = plt.subplots(figsize=figsize)
+    ax.imshow(_displayable(im), **kwargs)
+    if title is not None:
+        ax.set_title(title)
+    ax.axis("off")
+    return ax
+
+
+def show_titled_image(o: tuple[Any, Any], **kwargs: Any) -> Any:
+    """Draw the picture of a pair (picture, title)."""
+    return show_image(o[0], title=str(o[1]), **kwargs)
+
+
+def show_images(
+    ims: Sequence[Any],
+    nrows: int | None = None,
+    ncols: int | None = None,
+    titles: Sequence[str] | None = None,
+    figsize: tuple[float, float] | None = None,
+    suptitle: str | None = None,
+    **kwargs: Any,
+) -> list[Any]:
+    """Draw pictures in a grid."""
+    axes = get_grid(len(ims), nrows, ncols, figsize=figsize, title=suptitle)
+    for im, title, ax in zip(ims, titles or [None] * len(ims), axes, strict=False):
+        show_image(im, ax=ax, title=title, **kwargs)
+    return axes
+
+
+def show_points(points: Tensor, ctx: Any = None, **kwargs: Any) -> Any:
+    """Draw ``[n, 2]`` (x, y) pixels as dots."""
+    ax = plt.subplots()[1] if ctx is None else ctx
+    xy = torch.Tensor.numpy(points.detach().cpu().as_subclass(Tensor)).reshape(-1, 2)
+    ax.scatter(xy[:, 0], xy[:, 1], **{"s": 10, "marker": ".", "c": "r", **kwargs})
+    return ax
+
+
+def show_boxes(boxes: Tensor, ctx: Any = None, labels: Sequence[str] | None = None, **kwargs: Any) -> Any:
+    """Draw ``[n, 4]`` (x1, y1, x2, y2) pixels as outlines, with `labels` at their upper left corners."""
+    ax = plt.subplots()[1] if ctx is None else ctx
+    for number, (x1, y1, x2, y2) in enumerate(boxes.detach().cpu().as_subclass(Tensor).reshape(-1, 4).tolist()):
+        style = {"fill": False, "edgecolor": "white", "linewidth": 2, **kwargs}
+        ax.add_patch(patches.Rectangle((x1, y1), x2 - x1, y2 - y1, **style))
+        if labels is not None:
+            ax.text(x1, y1, labels[number], color="white", verticalalignment="top", fontsize=10, weight="bold")
+    return ax
+
+
+def show_parts(sample: Sequence[Any], ctx: Any = None, **kwargs: Any) -> Any:
+    """Let each part of a decoded sample draw itself on the axes `ctx`, in order."""
+    for part in sample:
+        if hasattr(part, "show"):
+            ctx = part.show(ctx=ctx, **kwargs)
+        else:
+            ctx = show_title(part, ctx=ctx)
+    return ctx
+
+
+show_batch = OpenFunction.public(
+    "show_batch",
+    """Draw a decoded batch: ``show_batch(x, y, samples, ctxs=None, max_n=9, nrows=None, ncols=None, figsize=None)``.
+
+    Chosen by the types of the batch's input `x` and target `y`; `samples` are tuples of decoded parts. Returns the axes.
+    """,
+)
+show_results = OpenFunction.public(
+    "show_results",
+    """Draw what a model made of a batch: ``show_results(x, y, samples, outs, ctxs=None, max_n=9, ...)``.
+
+    `outs` are tuples of decoded predictions. Returns the axes.
+    """,
+)
+plot_top_losses = OpenFunction.public(
+    "plot_top_losses",
+    """Draw the items a model is most wrong about: ``plot_top_losses(x, y, samples, outs, raws, losses, ...)``.
+
+    `raws` are the predictions before decoding (probabilities), `losses` one number for each item. Returns the axes.
+    """,
+)
+
+
+@show_batch.register
+def _show_any_batch(
+    x: object,
+    y: object,
+    samples: Sequence[tuple[Any, ...]],
+    ctxs: Sequence[Any] | None = None,
+    max_n: int = 9,
+    nrows: int | None = None,
+    ncols: int | None = None,
+    figsize: tuple[float, float] | None = None,
+) -> list[Any]:
+    count = min(len(samples), max_n)
+    axes = list(ctxs) if ctxs is not None else get_grid(count, nrows, ncols, figsize=figsize)
+    return [show_parts(sample, ctx=ax) for sample, ax in zip(samples[:count], axes, strict=False)]
+
+
+@show_results.register
+def _show_any_results(
+    x: object,
+    y: object,
+    samples: Sequence[tuple[Any, ...]],
+    outs: Sequence[tuple[Any, ...]],
+    ctxs: Sequence[Any] | None = None,
+    max_n: int = 9,
+    nrows: int | None = None,
+    ncols: int | None = None,
+    figsize: tuple[float, float] | None = None,
+) -> list[Any]:
+    count = min(len(samples), max_n)
+    axes = list(ctxs) if ctxs is not None else get_grid(count, nrows, ncols, figsize=figsize, title="Target/Prediction")
+    return [
+        show_parts((*sample, *out), ctx=ax) for sample, out, ax in zip(samples[:count], outs, axes, strict=False)
+    ]
+
+
+@plot_top_losses.register
+def _plot_any_top_losses(
+    x: object,
+    y: object,
+    samples: Sequence[tuple[Any, ...]],
+    outs: Sequence[tuple[Any, ...]],
+    raws: Sequence[Any],
+    losses: Sequence[float],
+    nrows: int | None = None,
+    ncols: int | None = None,
+    figsize: tuple[float, float] | None = None,
+) -> list[Any]:
+    axes = get_grid(len(samples), nrows, ncols, figsize=figsize, title="Target/Prediction/Loss")
+    for sample, out, loss, ax in zip(samples, outs, losses, axes, strict=False):
+        show_title(f"{float(loss):.2f}", ctx=show_parts((*sample, *out), ctx=ax))
+    return axes
