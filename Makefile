@@ -48,7 +48,7 @@ nbs: $(VENV)/.dev  ## run every notebook from top to bottom
 	$(BIN)/jupyter-execute --timeout=300 --kernel_name=python3 $(ARGS) nbs/*.ipynb
 
 docs: $(VENV)/.docs  ## build the pages into site/, any warning is an error
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 pretrain: $(VENV)/.base  ## train the embedded network anew, by the script that made it
 	$(BIN)/python scripts/pretrain.py $(ARGS)
