@@ -64,7 +64,9 @@ def to_device(b: Any, device: torch.device | str | int | None = None, non_blocki
     target = default_device() if device is None else torch.device(device)
 
     def move(part: Any) -> Any:
-        return part.to(target, non_blocking=non_blocking) if isinstance(part, Tensor) and part.device != target else part
+        return (
+            part.to(target, non_blocking=non_blocking) if isinstance(part, Tensor) and part.device != target else part
+        )
 
     return apply(move, b)
 

@@ -9,7 +9,6 @@ import itertools
 import sys
 import types
 import typing
-from abc import ABCMeta
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -71,7 +70,7 @@ def find_overload(tables: list[OverloadTable], kind: type) -> Overload | None:
                 return table[base]
     for table in tables:  # abstract classes (Sequence, Number) are no part of the hierarchy
         for candidate, overload in table.items():
-            if isinstance(candidate, ABCMeta) and issubclass(kind, candidate):
+            if type(candidate) is not type and issubclass(kind, candidate):
                 return overload
     return next((table[object] for table in tables if object in table), None)
 
@@ -92,7 +91,7 @@ def annotated_types(
     """
     annotations = getattr(function, "__annotations__", {})
     names = _argument_names(function)
-    kinds = [object]
+    kinds: list[type] = [object]
     if len(names) > first and names[first] in annotations:
         kinds = _classes(_evaluate(annotations[names[first]], function, where, namespace), where)
     returns: Any = RETAIN
@@ -100,7 +99,7 @@ def annotated_types(
         returned = _evaluate(annotations["return"], function, where, namespace)
         if returned is None or returned is type(None):
             returns = None
-        elif isinstance(returned, type) and returned is not object:
+        elif isinstance(returned, type) and returned not in (object, Any):  # Any is a class since Python 3.11
             returns = returned
     return kinds, returns
 
@@ -110,16 +109,15 @@ def _argument_names(function: Callable[..., Any]) -> tuple[str, ...]:
     return code.co_varnames[: code.co_argcount] if code is not None else ()
 
 
-def _evaluate(
-    annotation: Any, function: Callable[..., Any], where: str, namespace: Mapping[str, Any] | None
-) -> Any:
+def _evaluate(annotation: Any, function: Callable[..., Any], where: str, namespace: Mapping[str, Any] | None) -> Any:
     if not isinstance(annotation, str):
         return annotation
     try:
         return eval(annotation, getattr(function, "__globals__", {}), dict(namespace or {}))  # noqa: S307  # the author's own annotation
     except NameError as error:
         raise TypeError(
-            f"{where}: annotation {annotation!r} is unknown where it is defined ({error}). Import the type, at run time too."
+            f"{where}: annotation {annotation!r} is unknown where it is defined ({error}). "
+            "Import the type, at run time too."
         ) from error
 
 
@@ -167,7 +165,7 @@ class OpenFunction:
         return cls.registry[name]
 
     def register(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Decorator: use `function` for the annotated types of its first two arguments; a later one replaces an earlier."""
+        """Decorator: use `function` for the annotated types of its first two arguments; the latest one counts."""
         self._add(function, sys._getframe(1).f_locals)
         return function
 

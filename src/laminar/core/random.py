@@ -20,6 +20,7 @@ __all__ = [
     "address_hash",
     "current_seed",
     "deterministic",
+    "keep_generators",
     "item_random",
     "batch_random",
     "rand_per_item",
@@ -71,19 +72,19 @@ def _seed_globals(seed: int) -> None:
 
 
 @contextlib.contextmanager
-def _globals_kept(device: torch.device | None = None) -> Iterator[None]:
+def keep_generators(device: torch.device | None = None) -> Iterator[None]:
     """Give back Python's, numpy's and torch's (CPU, and `device`'s) global generators as they were."""
-    on_cuda = device is not None and device.type == "cuda"
+    cuda = device if device is not None and device.type == "cuda" else None
     before = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    cuda_before = torch.cuda.get_rng_state(device) if on_cuda else None
+    cuda_before = None if cuda is None else torch.cuda.get_rng_state(cuda)
     try:
         yield
     finally:
         random.setstate(before[0])
         np.random.set_state(before[1])
         torch.set_rng_state(before[2])
-        if cuda_before is not None:
-            torch.cuda.set_rng_state(cuda_before, device)
+        if cuda is not None and cuda_before is not None:
+            torch.cuda.set_rng_state(cuda_before, cuda)
 
 
 @contextlib.contextmanager
@@ -94,9 +95,9 @@ def item_random(seed: int, epoch: int, item: int, restore: bool = True) -> Itera
         seed: of the run.
         epoch: how often the data had been gone through before.
         item: the item's number in its data set.
-        restore: give the caller's generators back; False only in a process of ours, where nobody looks.
+        restore: give the caller's generators back; False inside `keep_generators` or in a process of ours.
     """
-    with _globals_kept() if restore else contextlib.nullcontext():
+    with keep_generators() if restore else contextlib.nullcontext():
         _seed_globals(address_hash(seed, epoch, item))
         yield
 
@@ -131,7 +132,7 @@ def batch_random(
         items: each item's number in its data set.
         device: where the batch is; its generator is seeded too.
     """
-    with _globals_kept(device):
+    with keep_generators(device):
         _seed_globals(address_hash(seed, epoch, number, 1))
         if device is not None and device.type == "cuda":
             with torch.cuda.device(device):

@@ -30,11 +30,12 @@ def set_seed(s: int, reproducible: bool = False) -> None:
 
 def get_random_states() -> dict[str, Any]:
     """The state of every global generator, for `set_random_states`."""
+    cuda_used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]  # torch has not annotated it
     return {
         "random_state": random.getstate(),
         "numpy_state": np.random.get_state(),
         "torch_state": torch.get_rng_state(),
-        "torch_cuda_state": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+        "torch_cuda_state": torch.cuda.get_rng_state_all() if cuda_used else [],
         "torch_deterministic": torch.backends.cudnn.deterministic,
         "torch_benchmark": torch.backends.cudnn.benchmark,
     }

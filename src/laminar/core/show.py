@@ -78,7 +78,9 @@ def get_grid(
     return flat[:count]
 
 
-def show_title(o: object, ax: Any = None, ctx: Any = None, label: str | None = None, color: str = "black", **kwargs: Any) -> Any:
+def show_title(
+    o: object, ax: Any = None, ctx: Any = None, label: str | None = None, color: str = "black", **kwargs: Any
+) -> Any:
     """Show `o` as the title of axes (under what is there), as cell `label` of a pandas row, or print it."""
     ax = ctx if ax is None else ax
     if hasattr(ax, "set_title"):
@@ -110,7 +112,12 @@ def _displayable(im: Any) -> np.ndarray[Any, Any]:
 
 
 def show_image(
-    im: Any, ax: Any = None, figsize: tuple[float, float] | None = None, title: str | None = None, ctx: Any = None, **kwargs: Any
+    im: Any,
+    ax: Any = None,
+    figsize: tuple[float, float] | None = None,
+    title: str | None = None,
+    ctx: Any = None,
+    **kwargs: Any,
 ) -> Any:
     """Draw a picture without axes.
 
@@ -148,7 +155,7 @@ def show_images(
 ) -> list[Any]:
     """Draw pictures in a grid."""
     axes = get_grid(len(ims), nrows, ncols, figsize=figsize, title=suptitle)
-    for im, title, ax in zip(ims, titles or [None] * len(ims), axes, strict=False):
+    for im, title, ax in zip(ims, titles or [""] * len(ims), axes, strict=False):
         show_image(im, ax=ax, title=title, **kwargs)
     return axes
 
@@ -186,7 +193,8 @@ show_batch = OpenFunction.public(
     "show_batch",
     """Draw a decoded batch: ``show_batch(x, y, samples, ctxs=None, max_n=9, nrows=None, ncols=None, figsize=None)``.
 
-    Chosen by the types of the batch's input `x` and target `y`; `samples` are tuples of decoded parts. Returns the axes.
+    Chosen by the types of the batch's input `x` and target `y`; `samples` are tuples of decoded parts.
+    Returns the axes.
     """,
 )
 show_results = OpenFunction.public(
@@ -235,9 +243,7 @@ def _show_any_results(
 ) -> list[Any]:
     count = min(len(samples), max_n)
     axes = list(ctxs) if ctxs is not None else get_grid(count, nrows, ncols, figsize=figsize, title="Target/Prediction")
-    return [
-        show_parts((*sample, *out), ctx=ax) for sample, out, ax in zip(samples[:count], outs, axes, strict=False)
-    ]
+    return [show_parts((*sample, *out), ctx=ax) for sample, out, ax in zip(samples[:count], outs, axes, strict=False)]
 
 
 @plot_top_losses.register

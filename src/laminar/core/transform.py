@@ -50,7 +50,7 @@ class _TransformMeta(type):
     _tables: dict[str, OverloadTable]
 
     @classmethod
-    def __prepare__(mcs, name: str, bases: tuple[type, ...], **kwargs: Any) -> _CollectOverloads:
+    def __prepare__(mcs, name: str, bases: tuple[type, ...], /, **kwargs: Any) -> _CollectOverloads:
         return _CollectOverloads(name, sys._getframe(1).f_locals)
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: _CollectOverloads) -> _TransformMeta:
@@ -73,7 +73,8 @@ def _forget(cls: type) -> None:
     """Empty the look-up caches of a class and of all that derive from it."""
     for found in cls._found.values():  # type: ignore[attr-defined]  # set by the metaclass
         found.clear()
-    for derived in cls.__subclasses__():
+    derived: type
+    for derived in type.__subclasses__(cls):
         _forget(derived)
 
 
@@ -106,8 +107,9 @@ class Transform(metaclass=_TransformMeta):
     """A step from raw to model-ready that can be undone.
 
     Define ``encodes`` (and ``decodes`` to undo it, ``setups`` to learn from the training items) once for each type, by
-    annotation; values of other types pass through untouched. A tuple is transformed member by member. The result gets the
-    input's type back where the operation lost it, or the type of the return annotation (``-> None`` leaves it alone).
+    annotation; values of other types pass through untouched. A tuple is transformed member by member. The result gets
+    the input's type back where the operation lost it, or the type of the return annotation (``-> None`` leaves it
+    alone).
 
     The state of a transform is its constructor's arguments, each kept in an attribute of the same name.
 
@@ -131,6 +133,9 @@ class Transform(metaclass=_TransformMeta):
     deterministic: bool = False  # True promises that no random number is drawn: the loader need not seed for it
     whole_sample: ClassVar[bool] = False  # True: gets the sample's tuple instead of its members
 
+    encodes: Any  # these three choose by type among all overloads; the metaclass puts them here
+    decodes: Any
+    setups: Any
     _tables: ClassVar[dict[str, OverloadTable]]
     _found: dict[str, dict[type, Overload | None]]
 
@@ -200,7 +205,7 @@ class Transform(metaclass=_TransformMeta):
         return [table]
 
     def _takes_whole(self, overload: Overload | None) -> bool:
-        """Whether a tuple goes to `overload` as it is: always in an `ItemTransform`, else if it names a class of tuples."""
+        """Whether a tuple goes to `overload` as it is: in an `ItemTransform`, or if it names a class of tuples."""
         return self.whole_sample or (overload is not None and issubclass(overload.kind, tuple))
 
     def _apply(self, name: str, x: Any) -> Any:
@@ -264,7 +269,8 @@ def init_arguments(transform: Any) -> dict[str, Any]:
     found = {}
     for parameter in parameters:
         value = getattr(transform, parameter.name, parameter.default)
-        if parameter.name == "self" or value is parameter.default or parameter.kind in (2, 4):
+        usual = (parameter.default, getattr(type(transform), parameter.name, parameter.default))
+        if parameter.name == "self" or any(value is one for one in usual) or parameter.kind in (2, 4):
             continue
         found[parameter.name] = value
     return found
@@ -291,8 +297,8 @@ class DisplayedTransform(Transform):
 class RandTransform(Transform):
     """A transform that draws once for each sample, so that picture, mask, points and boxes get the same draw.
 
-    Override `before_call` to draw more than whether to act: set attributes there and read them in ``encodes``. Every call
-    works on a copy of the transform, so that one sample's draw is never seen by another, nor by another thread.
+    Override `before_call` to draw more than whether to act: set attributes there and read them in ``encodes``. Every
+    call works on a copy of the transform, so that one sample's draw is never seen by another, nor by another thread.
 
     Args:
         p: probability to act on a sample, 0 to 1.
@@ -301,7 +307,7 @@ class RandTransform(Transform):
         order: as in `Transform`.
     """
 
-    split_idx = 0
+    split_idx: int | None = 0
     do: bool = True
 
     def __init__(
@@ -314,7 +320,7 @@ class RandTransform(Transform):
         super().__init__(split_idx=split_idx, order=order)
         self.p = p
         if before_call is not None:
-            self.before_call = before_call  # type: ignore[method-assign]  # offered to programs that know fastai
+            self.before_call = before_call  # type: ignore[method-assign, assignment]  # offered as an argument too
 
     def before_call(self, b: Any, split_idx: int | None) -> None:
         """Draw what this call needs, on `self`, from Python's `random` (items) or `uniform_per_item` (batches)."""
@@ -330,7 +336,7 @@ class RandTransform(Transform):
 
 
 class TorchvisionTransform(ItemTransform):
-    """A ``torchvision.transforms.v2`` transform as a step of a pipeline: it sees the whole sample, and draws once for it.
+    """A ``torchvision.transforms.v2`` transform as a step of a pipeline: it sees whole samples, and draws once for each.
 
     Args:
         transform: the torchvision object.
@@ -358,7 +364,7 @@ def to_transform(step: Any) -> Transform:
     if isinstance(step, Transform):
         return step
     if isinstance(step, type) and issubclass(step, Transform):
-        return step()  # type: ignore[no-any-return]  # the metaclass also serves as decorator
+        return step()
     if is_torchvision_transform(step):
         return TorchvisionTransform(step)
     if not callable(step):

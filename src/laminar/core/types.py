@@ -1,8 +1,8 @@
 """Typed tensors: what a tensor means travels with it, so that it can be transformed rightly and shown.
 
-They stand on torchvision's ``tv_tensors``, so every ``torchvision.transforms.v2`` transform works on them. This is the
-only file that names torchvision's types. A type and its metadata survive operations whose typed arguments are all of one
-type; operations over several types give a plain tensor and never refuse.
+They stand on torchvision's ``tv_tensors``, so every ``torchvision.transforms.v2`` transform works on them. This is
+the only file that names torchvision's types. A type and its metadata survive operations whose typed arguments are all
+of one type; operations over several types give a plain tensor and never refuse.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Self, TypeVar, cast as typing_cast
+from typing import Any, ClassVar, Self
+from typing import cast as typing_cast
 
 import numpy as np
 import torch
@@ -39,8 +40,6 @@ __all__ = [
     "is_showable",
     "is_torchvision_transform",
 ]
-
-T = TypeVar("T")
 
 
 class TensorBase(Tensor):
@@ -83,12 +82,12 @@ class TensorBase(Tensor):
             return output  # sizes, numbers, strings
         if len(types) != 1:
             return output
-        like = _first_typed(args, types[0]) or _first_typed(tuple((kwargs or {}).values()), types[0])
+        like = _first_typed((*args, *(kwargs or {}).values()), types[0])
         return output if like is None else _wrap_output(output, like, func)
 
     @classmethod
     def wrap(cls, tensor: Tensor, like: Tensor, **meta: Any) -> Self:
-        """Give `tensor` the type and metadata of `like`; torchvision's kernels call this, with what they changed as `meta`."""
+        """Give `tensor` the type and metadata of `like`; torchvision's kernels call this with what they changed."""
         typed = tensor.as_subclass(cls)
         typed.__dict__.update(metadata(like))
         typed.__dict__.update(meta)
@@ -124,7 +123,7 @@ class TensorBase(Tensor):
         result.__dict__.update(copy.deepcopy(metadata(self), memo))
         return typing_cast(Self, result)
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:  # torch's signature
+    def __repr__(self, *, tensor_contents: Any = None) -> Any:  # type: ignore[override]  # untyped in torch
         meta = "".join(f", {name}={value!r}" for name, value in metadata(self).items())
         text = repr(plain(self))
         return f"{type(self).__name__}{text.removeprefix('tensor')[:-1]}{meta})"
@@ -165,7 +164,7 @@ def _wrap_output(output: Any, like: TensorBase, func: Callable[..., Any] | None)
     return output
 
 
-class TensorImageBase(TensorBase, Image):
+class TensorImageBase(TensorBase, Image):  # type: ignore[misc]  # both define __repr__; ours wins
     """A picture, ``[..., channels, height, width]``, uint8 (0 to 255) or floating point (0 to 1)."""
 
     _show_args: ClassVar[dict[str, Any]] = {"cmap": "viridis"}
@@ -222,7 +221,7 @@ class _Coordinates(TensorBase):
         return () if func in _KEEPS_COORDINATES else ("canvas_size",)
 
 
-class TensorPoint(_Coordinates, KeyPoints):
+class TensorPoint(_Coordinates, KeyPoints):  # type: ignore[misc]  # see TensorImageBase; a canvas may be unknown here
     """Key points as ``[..., n, 2]`` (x, y) in pixels of a canvas of ``(height, width)``.
 
     Args:
@@ -244,7 +243,7 @@ class TensorPoint(_Coordinates, KeyPoints):
         return show_points(self, ctx=ctx, **kwargs)
 
 
-class TensorBBox(_Coordinates, BoundingBoxes):
+class TensorBBox(_Coordinates, BoundingBoxes):  # type: ignore[misc]  # see TensorPoint
     """Boxes as ``[n, 4]``, by default (x1, y1, x2, y2) in pixels of a canvas of ``(height, width)``.
 
     Args:
@@ -309,18 +308,16 @@ class TitledTensorScalar(TensorBase):
         return show_title(self.item(), ctx=ctx, **kwargs)
 
 
-def plain(value: T) -> T:
+def plain(value: Any) -> Any:
     """Take the types off: tensors inside tuples, lists and dicts become `torch.Tensor`, sharing memory."""
     if isinstance(value, Tensor):
-        if type(value) is Tensor or not isinstance(value, TensorBase | TVTensor):
-            return value
-        return typing_cast(T, value.as_subclass(Tensor))
+        return value.as_subclass(Tensor) if isinstance(value, TensorBase | TVTensor) else value
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*map(plain, value))  # type: ignore[return-value]  # a named tuple of the same class
+        return type(value)(*map(plain, value))
     if type(value) in (tuple, list):
-        return typing_cast(T, type(value)(map(plain, value)))  # type: ignore[call-overload]  # tuple or list
+        return type(value)(map(plain, value))
     if type(value) is dict:
-        return typing_cast(T, {key: plain(part) for key, part in value.items()})
+        return {key: plain(part) for key, part in value.items()}
     return value
 
 
@@ -329,16 +326,16 @@ def metadata(value: object) -> dict[str, Any]:
     return dict(value.__dict__) if isinstance(value, TensorBase | TVTensor) else {}
 
 
-def cast(value: Any, kind: type[T]) -> T:
+def cast(value: Any, kind: Any) -> Any:
     """Give `value` type `kind`: tensors keep their memory, other things go through ``kind.cast`` or ``kind(value)``."""
     if type(value) is kind:
-        return typing_cast(T, value)
+        return value
     if issubclass(kind, TensorBase):
-        return typing_cast(T, kind(value))
+        return kind(value)
     if isinstance(value, Tensor) and issubclass(kind, Tensor):
-        return typing_cast(T, value.as_subclass(kind))
+        return value.as_subclass(kind)
     special = getattr(kind, "cast", None)
-    return typing_cast(T, special(value) if special is not None else kind(value))  # type: ignore[call-arg]  # checked by use
+    return kind(value) if special is None else special(value)
 
 
 def retain_type(new: Any, old: Any) -> Any:

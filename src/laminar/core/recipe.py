@@ -1,0 +1,200 @@
+"""Writing transforms and pipelines as data, and building them again without running code from a file.
+
+An object is written as the name of its class and its constructor's arguments. Reading builds only classes and functions
+of laminar and those the caller passes as trusted; nothing is imported by a name that a file chooses.
+"""
+
+from __future__ import annotations
+
+import enum
+import importlib
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import PurePath
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from laminar.core.errors import ConfigError
+from laminar.core.pipeline import Pipeline
+from laminar.core.transform import TorchvisionTransform, Transform, init_arguments
+from laminar.core.types import TensorBase
+
+__all__ = ["to_recipe", "from_recipe", "qualified_name"]
+
+Json = Any  # what json.dumps takes
+_OURS = "laminar."
+
+
+def qualified_name(thing: Any) -> str:
+    """The name under which a class, function or classmethod is written: ``"package.module:Outer.inner"``."""
+    return f"{thing.__module__}:{thing.__qualname__}"
+
+
+def to_recipe(value: Any, tensors: dict[str, Tensor]) -> Json:
+    """Write `value` as JSON-able data.
+
+    Args:
+        value: None, bool, int, float, str, list, tuple, dict with text keys, path, dtype, enum, tensor, transform,
+            pipeline, or a class or function that can be imported by name.
+        tensors: receives the tensors met, under names the data refers to.
+
+    Raises:
+        ConfigError: something in `value` cannot be written: a lambda, a local function, an unknown kind of object.
+    """
+    if value is None or isinstance(value, bool) or type(value) in (int, float, str):
+        return value
+    if isinstance(value, enum.Enum):
+        return {"$enum": qualified_name(type(value)), "name": value.name}
+    if isinstance(value, Tensor):
+        name = f"tensor_{len(tensors)}"
+        tensors[name] = value.detach().cpu().as_subclass(Tensor).contiguous()
+        kind = qualified_name(type(value)) if isinstance(value, TensorBase) else None
+        return {"$tensor": name, "type": kind}
+    if isinstance(value, torch.dtype):
+        return {"$dtype": str(value).removeprefix("torch.")}
+    if isinstance(value, PurePath):
+        return str(value)
+    if isinstance(value, Pipeline):
+        return {"$pipeline": [to_recipe(step, tensors) for step in value.transforms], "split_idx": value.split_idx}
+    if isinstance(value, Transform):
+        return _transform_recipe(value, tensors)
+    if isinstance(value, tuple | list):
+        parts = [to_recipe(part, tensors) for part in value]
+        return {"$tuple": parts} if isinstance(value, tuple) else parts
+    if isinstance(value, Mapping):
+        return {"$dict": [[to_recipe(key, tensors), to_recipe(part, tensors)] for key, part in value.items()]}
+    if isinstance(value, int | float | str):  # numpy's and titled scalars
+        return next(kind(value) for kind in (int, float, str) if isinstance(value, kind))
+    if isinstance(value, type) or callable(value):
+        return {"$name": _importable_name(value)}
+    raise ConfigError(f"cannot write {value!r} of type {type(value).__name__} as data")
+
+
+def _transform_recipe(transform: Transform, tensors: dict[str, Tensor]) -> Json:
+    if isinstance(transform, TorchvisionTransform):
+        raise ConfigError(
+            f"cannot write torchvision's {transform!r} as data: it does not tell its arguments. "
+            "If it only augments training data, leave it out of validation with split_idx=0; "
+            "else wrap it in a transform of your own and pass its class as trusted when loading."
+        )
+    arguments = {
+        name: to_recipe(value, tensors)
+        for name, value in init_arguments(transform).items()
+        if not (name == "before_call" and value is not None)
+    }
+    return {"$transform": _importable_name(type(transform)), "arguments": arguments}
+
+
+def _importable_name(thing: Any) -> str:
+    name = qualified_name(thing) if hasattr(thing, "__qualname__") else repr(thing)
+    if "<lambda>" in name or "<locals>" in name or not hasattr(thing, "__qualname__"):
+        raise ConfigError(
+            f"cannot write {name} as data: a lambda, a local function or an object without a name cannot be found again. "
+            "Define it at the top of a module and pass it as trusted when loading."
+        )
+    return name
+
+
+def from_recipe(data: Json, tensors: Mapping[str, Tensor], trust: Iterable[Any] = ()) -> Any:
+    """Build again what `to_recipe` wrote.
+
+    Args:
+        data: what `to_recipe` returned.
+        tensors: the tensors it put aside.
+        trust: classes and functions outside laminar that may be used.
+
+    Raises:
+        ConfigError: the data names something that is neither laminar's nor trusted, or that does not exist.
+    """
+    trusted = {qualified_name(thing): thing for thing in trust}
+    return _Builder(tensors, trusted).build(data)
+
+
+class _Builder:
+    def __init__(self, tensors: Mapping[str, Tensor], trusted: Mapping[str, Any]) -> None:
+        self.tensors = tensors
+        self.trusted = trusted
+
+    def build(self, data: Json) -> Any:
+        if isinstance(data, list):
+            return [self.build(part) for part in data]
+        if not isinstance(data, dict):
+            return data
+        tag = next(iter(data))
+        builder = self._builders().get(tag)
+        if builder is None:
+            raise ConfigError(f"unknown kind of data {tag!r}; the file may come from a newer version of laminar")
+        return builder(data)
+
+    def _builders(self) -> dict[str, Callable[[dict[str, Any]], Any]]:
+        return {
+            "$enum": lambda data: self._enum(data),
+            "$tensor": lambda data: self._tensor(data),
+            "$dtype": lambda data: self._dtype(data["$dtype"]),
+            "$tuple": lambda data: tuple(self.build(part) for part in data["$tuple"]),
+            "$dict": lambda data: {self.build(key): self.build(part) for key, part in data["$dict"]},
+            "$name": lambda data: self._resolve(data["$name"], lambda thing: True),
+            "$pipeline": lambda data: Pipeline(self.build(data["$pipeline"]), split_idx=data["split_idx"]),
+            "$transform": lambda data: self._transform(data),
+        }
+
+    def _enum(self, data: dict[str, Any]) -> Any:
+        kind = self._resolve(data["$enum"], lambda thing: isinstance(thing, type) and issubclass(thing, enum.Enum))
+        return kind[data["name"]]
+
+    def _tensor(self, data: dict[str, Any]) -> Tensor:
+        if data["$tensor"] not in self.tensors:
+            raise ConfigError(f"tensor {data['$tensor']!r} is missing; it has {sorted(self.tensors)}")
+        tensor = self.tensors[data["$tensor"]]
+        if data["type"] is None:
+            return tensor
+        kind = self._resolve(data["type"], lambda thing: isinstance(thing, type) and issubclass(thing, Tensor))
+        return kind(tensor)  # type: ignore[no-any-return]  # checked above
+
+    def _dtype(self, name: str) -> torch.dtype:
+        dtype = getattr(torch, name, None)
+        if not isinstance(dtype, torch.dtype):
+            raise ConfigError(f"unknown dtype {name!r}")
+        return dtype
+
+    def _transform(self, data: dict[str, Any]) -> Transform:
+        kind = self._resolve(data["$transform"], lambda thing: isinstance(thing, type) and issubclass(thing, Transform))
+        arguments = {name: self.build(value) for name, value in data["arguments"].items()}
+        known = inspect.signature(kind.__init__).parameters
+        unknown = [name for name in arguments if name not in known]
+        if unknown:
+            raise ConfigError(f"{data['$transform']} takes no argument {unknown[0]!r}; the versions differ")
+        return kind(**arguments)  # type: ignore[no-any-return]  # checked above
+
+    def _resolve(self, name: str, accept: Callable[[Any], bool]) -> Any:
+        if name in self.trusted:
+            thing = self.trusted[name]
+        elif name.startswith(_OURS):
+            thing = _find_ours(name)
+        else:
+            raise ConfigError(
+                f"the file asks for {name}, which is not part of laminar. "
+                f"If you know it, pass it: trust=[{name.rpartition(':')[2]}]"
+            )
+        if not accept(thing):
+            raise ConfigError(f"{name} is not what the file takes it for: {thing!r}")
+        return thing
+
+
+def _find_ours(name: str) -> Any:
+    """A public class, function or classmethod of laminar; never something that a module of ours merely imported."""
+    module_name, _, path = name.partition(":")
+    parts = path.split(".")
+    if not path or any(part.startswith("_") for part in [*module_name.split("."), *parts]):
+        raise ConfigError(f"{name!r} is no public name of laminar")
+    try:
+        thing: Any = importlib.import_module(module_name)
+        for part in parts:
+            thing = getattr(thing, part)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"this version of laminar has no {name}") from error
+    if qualified_name(thing) != name or not str(getattr(thing, "__module__", "")).startswith(_OURS):
+        raise ConfigError(f"{name} is not defined by laminar")
+    return thing
