@@ -45,29 +45,37 @@ def to_recipe(value: Any, tensors: dict[str, Tensor]) -> Json:
     """
     if value is None or isinstance(value, bool) or type(value) in (int, float, str):
         return value
-    if isinstance(value, enum.Enum):
-        return {"$enum": qualified_name(type(value)), "name": value.name}
+    if isinstance(value, Transform):
+        return _transform_recipe(value, tensors)
+    if isinstance(value, Pipeline):
+        return {"$pipeline": [to_recipe(step, tensors) for step in value.transforms], "split_idx": value.split_idx}
+    if isinstance(value, tuple | list | Mapping):
+        return _container_recipe(value, tensors)
     if isinstance(value, Tensor):
         name = f"tensor_{len(tensors)}"
         tensors[name] = value.detach().cpu().as_subclass(Tensor).contiguous()
-        kind = qualified_name(type(value)) if isinstance(value, TensorBase) else None
-        return {"$tensor": name, "type": kind}
+        return {"$tensor": name, "type": qualified_name(type(value)) if isinstance(value, TensorBase) else None}
+    return _simple_recipe(value)
+
+
+def _container_recipe(value: Any, tensors: dict[str, Tensor]) -> Json:
+    if isinstance(value, Mapping):
+        return {"$dict": [[to_recipe(key, tensors), to_recipe(part, tensors)] for key, part in value.items()]}
+    parts = [to_recipe(part, tensors) for part in value]
+    return {"$tuple": parts} if isinstance(value, tuple) else parts
+
+
+def _simple_recipe(value: Any) -> Json:
+    if isinstance(value, enum.Enum):
+        return {"$enum": qualified_name(type(value)), "name": value.name}
     if isinstance(value, torch.dtype):
         return {"$dtype": str(value).removeprefix("torch.")}
     if isinstance(value, PurePath):
         return str(value)
-    if isinstance(value, Pipeline):
-        return {"$pipeline": [to_recipe(step, tensors) for step in value.transforms], "split_idx": value.split_idx}
-    if isinstance(value, Transform):
-        return _transform_recipe(value, tensors)
-    if isinstance(value, tuple | list):
-        parts = [to_recipe(part, tensors) for part in value]
-        return {"$tuple": parts} if isinstance(value, tuple) else parts
-    if isinstance(value, Mapping):
-        return {"$dict": [[to_recipe(key, tensors), to_recipe(part, tensors)] for key, part in value.items()]}
-    if isinstance(value, int | float | str):  # numpy's and titled scalars
-        return next(kind(value) for kind in (int, float, str) if isinstance(value, kind))
-    if isinstance(value, type) or callable(value):
+    for kind in (int, float, str):  # numpy's and titled scalars
+        if isinstance(value, kind):
+            return kind(value)
+    if callable(value):
         return {"$name": _importable_name(value)}
     raise ConfigError(f"cannot write {value!r} of type {type(value).__name__} as data")
 
@@ -91,8 +99,8 @@ def _importable_name(thing: Any) -> str:
     name = qualified_name(thing) if hasattr(thing, "__qualname__") else repr(thing)
     if "<lambda>" in name or "<locals>" in name or not hasattr(thing, "__qualname__"):
         raise ConfigError(
-            f"cannot write {name} as data: a lambda, a local function or an object without a name cannot be found again. "
-            "Define it at the top of a module and pass it as trusted when loading."
+            f"cannot write {name} as data: a lambda, a local function or an object without a name cannot be found "
+            "again. Define it at the top of a module and pass it as trusted when loading."
         )
     return name
 
@@ -135,7 +143,7 @@ class _Builder:
             "$dtype": lambda data: self._dtype(data["$dtype"]),
             "$tuple": lambda data: tuple(self.build(part) for part in data["$tuple"]),
             "$dict": lambda data: {self.build(key): self.build(part) for key, part in data["$dict"]},
-            "$name": lambda data: self._resolve(data["$name"], lambda thing: True),
+            "$name": lambda data: self._resolve(data["$name"], _is_step),
             "$pipeline": lambda data: Pipeline(self.build(data["$pipeline"]), split_idx=data["split_idx"]),
             "$transform": lambda data: self._transform(data),
         }
@@ -170,17 +178,21 @@ class _Builder:
 
     def _resolve(self, name: str, accept: Callable[[Any], bool]) -> Any:
         if name in self.trusted:
-            thing = self.trusted[name]
-        elif name.startswith(_OURS):
+            return self.trusted[name]
+        if name.startswith(_OURS):
             thing = _find_ours(name)
-        else:
-            raise ConfigError(
-                f"the file asks for {name}, which is not part of laminar. "
-                f"If you know it, pass it: trust=[{name.rpartition(':')[2]}]"
-            )
-        if not accept(thing):
-            raise ConfigError(f"{name} is not what the file takes it for: {thing!r}")
-        return thing
+            if not accept(thing):
+                raise ConfigError(f"{name} is not what the file takes it for: {thing!r}")
+            return thing
+        raise ConfigError(
+            f"the file asks for {name}, which is not part of laminar. "
+            f"If you know it, pass it: trust=[{name.rpartition(':')[2]}]"
+        )
+
+
+def _is_step(thing: Any) -> bool:
+    """Whether a pipeline may call it: a type of value, or a function marked as drawing nothing; not any function."""
+    return hasattr(thing, "show") if isinstance(thing, type) else getattr(thing, "deterministic", False)
 
 
 def _find_ours(name: str) -> Any:

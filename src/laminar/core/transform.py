@@ -336,7 +336,7 @@ class RandTransform(Transform):
 
 
 class TorchvisionTransform(ItemTransform):
-    """A ``torchvision.transforms.v2`` transform as a step of a pipeline: it sees whole samples, and draws once for each.
+    """A ``torchvision.transforms.v2`` transform as a step of a pipeline: it sees whole samples and draws once for each.
 
     Args:
         transform: the torchvision object.
