@@ -1,0 +1,39 @@
+"""Metrics: functions of predictions and targets, and classes that accumulate over an epoch."""
+
+from laminar.metrics.base import (
+    AvgLoss,
+    AvgMetric,
+    AvgSmoothLoss,
+    BatchState,
+    Metric,
+    MetricSet,
+    PairMetric,
+    ValueMetric,
+    mk_metric,
+    mk_metrics,
+    smooth,
+)
+from laminar.metrics.classification import accuracy, accuracy_multi, error_rate, top_k_accuracy
+from laminar.metrics.regression import RootMeanSquaredError, mae, mse, rmse
+
+__all__ = [
+    "accuracy",
+    "error_rate",
+    "top_k_accuracy",
+    "accuracy_multi",
+    "mse",
+    "rmse",
+    "mae",
+    "RootMeanSquaredError",
+    "Metric",
+    "PairMetric",
+    "AvgMetric",
+    "AvgLoss",
+    "AvgSmoothLoss",
+    "ValueMetric",
+    "MetricSet",
+    "BatchState",
+    "mk_metric",
+    "mk_metrics",
+    "smooth",
+]

@@ -1,0 +1,40 @@
+"""Optimisers (torch's own, under fastai's names) and the parameter groups they work on."""
+
+from laminar.optim.groups import (
+    HyperSetter,
+    Splitter,
+    bn_types,
+    decay_groups,
+    get_hyper,
+    hyper_names,
+    layer_groups,
+    match_layout,
+    n_layer_groups,
+    norm_types,
+    set_hyper,
+    spread,
+    trainable_params,
+)
+from laminar.optim.optimizers import SGD, Adam, DecoupledRMSprop, DecoupledSGD, OptimWrapper, RMSProp
+
+__all__ = [
+    "Adam",
+    "SGD",
+    "RMSProp",
+    "OptimWrapper",
+    "DecoupledSGD",
+    "DecoupledRMSprop",
+    "Splitter",
+    "trainable_params",
+    "layer_groups",
+    "decay_groups",
+    "n_layer_groups",
+    "hyper_names",
+    "get_hyper",
+    "set_hyper",
+    "HyperSetter",
+    "spread",
+    "match_layout",
+    "bn_types",
+    "norm_types",
+]

@@ -1,0 +1,316 @@
+"""What a metric is: something that is reset, accumulates over the batches of an epoch, and then has a value.
+
+A metric belongs to one learner: what users pass (a function, a class, an instance) is turned into a fresh metric by
+`mk_metric`, so nothing is shared between two learners. Sums stay on the device until the value is asked for.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from laminar.core.device import find_bs
+from laminar.core.errors import ConfigError, describe
+
+__all__ = [
+    "AvgLoss",
+    "AvgMetric",
+    "AvgSmoothLoss",
+    "BatchState",
+    "Metric",
+    "MetricSet",
+    "PairMetric",
+    "ValueMetric",
+    "mk_metric",
+    "mk_metrics",
+    "smooth",
+]
+
+
+class BatchState(Protocol):
+    """What a metric may read of the learner after each batch."""
+
+    xb: Any
+    yb: Any
+    pred: Any
+    loss: Any
+
+
+class Metric:
+    """Base of all metrics: override `reset`, `accumulate` and `value`.
+
+    `reset` must make new accumulators, not empty the old ones: each learner works on a shallow copy.
+    """
+
+    def reset(self) -> None:
+        """Forget what was accumulated: an epoch begins."""
+
+    def accumulate(self, learn: Any) -> None:
+        """Take in one batch.
+
+        Args:
+            learn: the learner (a `BatchState`): ``learn.pred``, ``learn.yb``, ``learn.loss`` are this batch's.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define accumulate(learn).")
+
+    @property
+    def value(self) -> Any:
+        """The metric over everything since `reset`: a number or a tensor of one element; None if nothing was seen."""
+        raise NotImplementedError(f"{type(self).__name__} must define value.")
+
+    @property
+    def name(self) -> str:
+        """The column's title."""
+        return type(self).__name__.lower()
+
+
+class PairMetric(Metric):
+    """Base of metrics that need predictions and targets alone: override `update`.
+
+    An instance can also be called on tensors, outside any training.
+    """
+
+    def update(self, preds: Any, *targets: Any) -> None:
+        """Take in the predictions and targets of one batch."""
+        raise NotImplementedError(f"{type(self).__name__} must define update(preds, *targets).")
+
+    def accumulate(self, learn: Any) -> None:
+        """Take in one batch of the learner."""
+        self.update(learn.pred, *learn.yb)
+
+    def __call__(self, preds: Any, *targets: Any) -> Any:
+        """Return the value for these predictions and targets; leaves what was accumulated alone."""
+        fresh = copy.copy(self)
+        fresh.reset()
+        fresh.update(preds, *targets)
+        return fresh.value
+
+
+def function_name(func: Callable[..., Any]) -> str:
+    """Return the name of a function, also inside a partial, or of a callable's class."""
+    inner = getattr(func, "func", func)
+    return str(getattr(inner, "__name__", type(inner).__name__))
+
+
+class AvgMetric(Metric):
+    """Mean of ``func(pred, *targets)`` over batches, each weighted by its number of items.
+
+    Args:
+        func: returns a number or a tensor of one element for a batch.
+    """
+
+    def __init__(self, func: Callable[..., Any]) -> None:
+        self.func = func
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was accumulated."""
+        self.total: Any = 0.0
+        self.count = 0
+
+    def accumulate(self, learn: Any) -> None:
+        """Call the function on this batch and add its value, without waiting for the device."""
+        n = find_bs(learn.yb if learn.yb else learn.xb)
+        value = self.func(learn.pred, *learn.yb)
+        self.total = self.total + (value.detach() if isinstance(value, Tensor) else value) * n
+        self.count += n
+
+    @property
+    def value(self) -> Any:
+        """The mean so far."""
+        return self.total / self.count if self.count else None
+
+    @property
+    def name(self) -> str:
+        """The function's name."""
+        return function_name(self.func)
+
+
+class AvgLoss(Metric):
+    """Mean of the loss over batches, each weighted by its number of items."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was accumulated."""
+        self.total: Any = 0.0
+        self.count = 0
+
+    def accumulate(self, learn: Any) -> None:
+        """Add this batch's loss, without waiting for the device; a batch without targets has none."""
+        if learn.yb and learn.loss is not None:
+            n = find_bs(learn.yb)
+            self.total = self.total + learn.loss.detach().mean() * n
+            self.count += n
+
+    @property
+    def value(self) -> Any:
+        """The mean so far."""
+        return self.total / self.count if self.count else None
+
+    @property
+    def name(self) -> str:
+        """``loss``."""
+        return "loss"
+
+
+def smooth(values: Iterable[float], beta: float = 0.98, average: float = 0.0, count: int = 0) -> list[float]:
+    """Moving averages of `values`, each divided by the weight it has gathered so that early ones are not too small.
+
+    Args:
+        values: numbers in order.
+        beta: share of the last average that is kept, 0 to 1.
+        average: the average to go on from, not divided.
+        count: how many values are in it.
+
+    >>> [round(v, 3) for v in smooth([1.0, 1.0, 2.0], beta=0.5)]
+    [1.0, 1.0, 1.571]
+    """
+    result = []
+    for value in values:
+        average = average * beta + value * (1 - beta)
+        count += 1
+        result.append(average / (1 - beta**count))
+    return result
+
+
+class AvgSmoothLoss(Metric):
+    """Moving average of the training loss, debiased.
+
+    Args:
+        beta: share of the last average that is kept, 0 to 1.
+    """
+
+    def __init__(self, beta: float = 0.98) -> None:
+        self.beta = beta
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was accumulated."""
+        self.average: Any = 0.0
+        self.count = 0
+
+    def accumulate(self, learn: Any) -> None:
+        """Take in this batch's loss, without waiting for the device."""
+        self.average = self.average * self.beta + learn.loss.detach().mean() * (1 - self.beta)
+        self.count += 1
+
+    @property
+    def value(self) -> Any:
+        """The average so far."""
+        return self.average / (1 - self.beta**self.count) if self.count else None
+
+    @property
+    def name(self) -> str:
+        """``loss``."""
+        return "loss"
+
+
+class ValueMetric(Metric):
+    """A column whose number a function gives at the end of the epoch: something another callback has computed.
+
+    Args:
+        func: called without arguments.
+        metric_name: the column's title, the function's name by default.
+    """
+
+    def __init__(self, func: Callable[[], Any], metric_name: str | None = None) -> None:
+        self.func, self.metric_name = func, metric_name
+
+    def accumulate(self, learn: Any) -> None:
+        """Do nothing: the function knows."""
+
+    @property
+    def value(self) -> Any:
+        """What the function returns."""
+        return self.func()
+
+    @property
+    def name(self) -> str:
+        """The title."""
+        return self.metric_name or function_name(self.func)
+
+
+def mk_metric(m: Any) -> Metric:
+    """Make a fresh metric of what users pass as one.
+
+    Args:
+        m: a function of predictions and targets (averaged over items), a `Metric` class, or a `Metric`, which is
+            copied.
+
+    Raises:
+        ConfigError: it is none of these.
+    """
+    if isinstance(m, Metric):
+        fresh = copy.copy(m)
+    elif inspect.isclass(m) and issubclass(m, Metric):
+        fresh = m()
+    elif callable(m) and not inspect.isclass(m):
+        return AvgMetric(m)
+    else:
+        raise ConfigError(f"{describe(m)} is no metric: pass a function f(preds, targets), a Metric class or a Metric.")
+    fresh.reset()
+    return fresh
+
+
+def mk_metrics(metrics: Any) -> list[Metric]:
+    """Make fresh metrics of one, of a list, or of None."""
+    if metrics is None:
+        return []
+    given: Sequence[Any] = list(metrics) if isinstance(metrics, Iterable) and not callable(metrics) else [metrics]
+    return [mk_metric(m) for m in given]
+
+
+class MetricSet:
+    """Several metrics that go through an epoch together.
+
+    Args:
+        metrics: the metrics.
+    """
+
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self.metrics = list(metrics)
+
+    def reset(self) -> None:
+        """Begin an epoch."""
+        for metric in self.metrics:
+            metric.reset()
+
+    def accumulate(self, learn: BatchState) -> None:
+        """Take in one batch; an error gets a note with the metric's name and what it was given."""
+        for metric in self.metrics:
+            try:
+                metric.accumulate(learn)
+            except Exception as error:
+                error.add_note(
+                    f"metric {metric.name}: predictions {describe(learn.pred)}, targets {describe(learn.yb)}"
+                )
+                raise
+
+    @property
+    def names(self) -> list[str]:
+        """Titles of the columns, each of them once: a name that comes again gets ``_2``, ``_3``, ..."""
+        names: list[str] = []
+        for metric in self.metrics:
+            name, number = metric.name, 2
+            while name in names:
+                name, number = f"{metric.name}_{number}", number + 1
+            names.append(name)
+        return names
+
+    def values(self) -> list[float | None]:
+        """The values as plain numbers; an error gets a note with the metric's name."""
+        result: list[float | None] = []
+        for metric in self.metrics:
+            try:
+                value = metric.value
+                result.append(None if value is None else float(value))
+            except Exception as error:
+                error.add_note(f"metric {metric.name}, computing its value at the end of the epoch")
+                raise
+        return result

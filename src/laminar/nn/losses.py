@@ -1,0 +1,414 @@
+"""Losses that know how to decode: from raw outputs to probabilities (`activation`) to decisions (`decodes`).
+
+Every loss here is an ``nn.Module`` around a function of torch, so class weights move with it. A plain torch loss gets
+the same abilities from the functions at the end of the file.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from laminar.core.errors import ConfigError
+
+__all__ = [
+    "BCEWithLogitsLossFlat",
+    "BaseLoss",
+    "CrossEntropyLossFlat",
+    "DecodingLoss",
+    "L1LossFlat",
+    "LabelSmoothingCrossEntropy",
+    "LabelSmoothingCrossEntropyFlat",
+    "LossFunction",
+    "MSELossFlat",
+    "activation_of",
+    "decodes_of",
+    "item_losses",
+    "loss_name",
+]
+
+LossFunction = Callable[..., Any]
+_REDUCTIONS = ("mean", "sum", "none")
+
+
+@runtime_checkable
+class DecodingLoss(Protocol):
+    """What a loss needs so that `predict`, `show_results` and `Interpretation` can read a model's outputs."""
+
+    def activation(self, out: Tensor) -> Tensor:
+        """Turn raw outputs into probabilities, or whatever the outputs mean."""
+
+    def decodes(self, out: Tensor) -> Tensor:
+        """Turn activated outputs into something of the target's kind."""
+
+
+class BaseLoss(nn.Module):
+    """A loss that flattens outputs and targets, and decodes. Subclasses say what to compute from flat ones.
+
+    Args:
+        axis: where the classes are in the outputs.
+        flatten: bring outputs to ``[n, classes]`` (or ``[n]``) and targets to ``[n]`` before comparing.
+        floatify: compare targets as floating point numbers.
+        is_2d: outputs keep their class axis when flattened.
+        reduction: ``'mean'``, ``'sum'`` or ``'none'``; may be changed at any time.
+    """
+
+    y_int = False
+    """Whether targets are whole numbers (class indices)."""
+
+    def __init__(
+        self,
+        axis: int = -1,
+        *,
+        flatten: bool = True,
+        floatify: bool = False,
+        is_2d: bool = True,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__()
+        if reduction not in _REDUCTIONS:
+            raise ConfigError(f"reduction={reduction!r} is none of {', '.join(_REDUCTIONS)}.")
+        self.axis, self.flatten, self.floatify, self.is_2d, self.reduction = axis, flatten, floatify, is_2d, reduction
+
+    def forward(self, inp: Tensor, targ: Tensor) -> Tensor:
+        """Compare outputs with targets.
+
+        Args:
+            inp: the model's raw outputs, ``[batch, ...]`` with classes along `axis`.
+            targ: ``[batch, ...]``; small integers are taken as class indices.
+        """
+        if targ.dtype in (torch.int8, torch.int16, torch.int32, torch.uint8):
+            targ = targ.long()
+        if self.floatify and targ.dtype != inp.dtype:
+            targ = targ.to(inp.dtype if inp.is_floating_point() else torch.float32)
+        if self.flatten:
+            if self.is_2d:
+                if inp.ndim > 2 or (inp.ndim == 2 and self.axis not in (-1, 1)):
+                    inp = inp.movedim(self.axis, -1).flatten(0, -2)
+            elif inp.ndim != 1:
+                inp = inp.reshape(-1)
+            if targ.ndim != 1:
+                targ = targ.reshape(-1)
+        return self.compare(inp, targ)
+
+    def compare(self, inp: Tensor, targ: Tensor) -> Tensor:
+        """Compute the loss of (flattened) outputs and targets, with `reduction`."""
+        raise NotImplementedError(f"{type(self).__name__} must define compare(inp, targ).")
+
+    def activation(self, out: Tensor) -> Tensor:
+        """Return the outputs as they are."""
+        return out
+
+    def decodes(self, out: Tensor) -> Tensor:
+        """Return the outputs as they are."""
+        return out
+
+    def extra_repr(self) -> str:
+        """Say what differs between two losses of one class."""
+        return f"axis={self.axis}, reduction={self.reduction!r}"
+
+
+class CrossEntropyLossFlat(BaseLoss):
+    """Cross entropy over classes along `axis`: softmax, then the likeliest class.
+
+    Args:
+        axis: where the classes are: -1 for ``[batch, classes]``, 1 for masks ``[batch, classes, height, width]``.
+        weight: importance of each class, ``[classes]``.
+        ignore_index: target that counts for nothing.
+        reduction: ``'mean'``, ``'sum'`` or ``'none'``.
+        label_smoothing: share of the target's probability given to all classes alike, 0 to 1.
+
+    >>> loss = CrossEntropyLossFlat()
+    >>> probabilities = loss.activation(torch.tensor([[2.0, 0.0], [0.0, 1.0]]))
+    >>> loss.decodes(probabilities).tolist()
+    [0, 1]
+    """
+
+    y_int = True
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        axis: int = -1,
+        *,
+        weight: Tensor | None = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(axis, reduction=reduction)
+        self.register_buffer("weight", weight)
+        self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
+
+    def compare(self, inp: Tensor, targ: Tensor) -> Tensor:
+        """Cross entropy of logits ``[n, classes]`` and class indices ``[n]``."""
+        return F.cross_entropy(
+            inp,
+            targ,
+            weight=self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            label_smoothing=self.label_smoothing,
+        )
+
+    def activation(self, out: Tensor) -> Tensor:
+        """Softmax over the classes."""
+        return out.softmax(dim=self.axis)
+
+    def decodes(self, out: Tensor) -> Tensor:
+        """Index of the likeliest class."""
+        return out.argmax(dim=self.axis)
+
+
+class LabelSmoothingCrossEntropy(CrossEntropyLossFlat):
+    """Cross entropy with label smoothing (Szegedy et al., "Rethinking the Inception architecture", 2016).
+
+    Equal to torch's ``cross_entropy(label_smoothing=eps)``, class weights acting on the smoothed part too.
+
+    Args:
+        eps: share of the target's probability given to all classes alike, 0 to 1.
+        axis: where the classes are.
+        weight: importance of each class, ``[classes]``.
+        reduction: ``'mean'``, ``'sum'`` or ``'none'``.
+    """
+
+    def __init__(
+        self, eps: float = 0.1, *, axis: int = -1, weight: Tensor | None = None, reduction: str = "mean"
+    ) -> None:
+        super().__init__(axis, weight=weight, reduction=reduction, label_smoothing=eps)
+
+
+class LabelSmoothingCrossEntropyFlat(LabelSmoothingCrossEntropy):
+    """`LabelSmoothingCrossEntropy` whose first argument is the axis.
+
+    Args:
+        axis: where the classes are.
+        eps: share of the target's probability given to all classes alike, 0 to 1.
+        weight: importance of each class, ``[classes]``.
+        reduction: ``'mean'``, ``'sum'`` or ``'none'``.
+    """
+
+    def __init__(
+        self, axis: int = -1, *, eps: float = 0.1, weight: Tensor | None = None, reduction: str = "mean"
+    ) -> None:
+        super().__init__(eps, axis=axis, weight=weight, reduction=reduction)
+
+
+class BCEWithLogitsLossFlat(BaseLoss):
+    """Binary cross entropy of independent yes/no outputs: sigmoid, then above `thresh`.
+
+    Args:
+        axis: kept for the sake of programs that pass it; the loss is the same along every axis.
+        floatify: compare targets as floating point numbers.
+        thresh: probability from which an output counts as yes.
+        weight: importance of each output, ``[outputs]``; turns flattening off.
+        pos_weight: importance of the positive targets of each output, ``[outputs]``; turns flattening off.
+        reduction: ``'mean'``, ``'sum'`` or ``'none'``.
+    """
+
+    weight: Tensor | None
+    pos_weight: Tensor | None
+
+    def __init__(
+        self,
+        axis: int = -1,
+        *,
+        floatify: bool = True,
+        thresh: float = 0.5,
+        weight: Tensor | None = None,
+        pos_weight: Tensor | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        flatten = weight is None and pos_weight is None
+        super().__init__(axis, flatten=flatten, floatify=floatify, is_2d=False, reduction=reduction)
+        self.register_buffer("weight", weight)
+        self.register_buffer("pos_weight", pos_weight)
+        self.thresh = thresh
+
+    def compare(self, inp: Tensor, targ: Tensor) -> Tensor:
+        """Binary cross entropy of logits and 0/1 targets."""
+        return F.binary_cross_entropy_with_logits(
+            inp, targ, weight=self.weight, pos_weight=self.pos_weight, reduction=self.reduction
+        )
+
+    def activation(self, out: Tensor) -> Tensor:
+        """Sigmoid of each output."""
+        return out.sigmoid()
+
+    def decodes(self, out: Tensor) -> Tensor:
+        """Whether each probability is above `thresh`."""
+        return out > self.thresh
+
+
+class _Regression(BaseLoss):
+    """A loss between numbers; outputs and targets must have as many."""
+
+    def __init__(self, axis: int = -1, *, floatify: bool = True, reduction: str = "mean") -> None:
+        super().__init__(axis, floatify=floatify, is_2d=False, reduction=reduction)
+
+    def forward(self, inp: Tensor, targ: Tensor) -> Tensor:
+        """Compare numbers with numbers, refusing to compare each with all.
+
+        Raises:
+            ConfigError: outputs and targets have different counts of numbers.
+        """
+        if inp.numel() != targ.numel():
+            raise ConfigError(
+                f"{type(self).__name__}: the model gives {tuple(inp.shape)}, the targets are {tuple(targ.shape)};"
+                " both must hold as many numbers."
+            )
+        return super().forward(inp, targ)
+
+
+class MSELossFlat(_Regression):
+    """Mean of squared differences.
+
+    Args:
+        axis: kept for the sake of programs that pass it; the loss is the same along every axis.
+        floatify: compare targets as floating point numbers.
+        reduction: ``'mean'``, ``'sum'`` or ``'none'``.
+    """
+
+    def compare(self, inp: Tensor, targ: Tensor) -> Tensor:
+        """Squared differences."""
+        return F.mse_loss(inp, targ, reduction=self.reduction)
+
+
+class L1LossFlat(_Regression):
+    """Mean of absolute differences.
+
+    Args:
+        axis: kept for the sake of programs that pass it; the loss is the same along every axis.
+        floatify: compare targets as floating point numbers.
+        reduction: ``'mean'``, ``'sum'`` or ``'none'``.
+    """
+
+    def compare(self, inp: Tensor, targ: Tensor) -> Tensor:
+        """Absolute differences."""
+        return F.l1_loss(inp, targ, reduction=self.reduction)
+
+
+# ---- what any loss can do --------------------------------------------------------------------------------------------
+
+
+def _unchanged(out: Any) -> Any:
+    return out
+
+
+def _softmax(out: Tensor) -> Tensor:
+    return out.softmax(dim=1 if out.ndim > 1 else -1)
+
+
+def _argmax(out: Tensor) -> Tensor:
+    return out.argmax(dim=1 if out.ndim > 1 else -1)
+
+
+def _above_half(out: Tensor) -> Tensor:
+    return out > 0.5
+
+
+# Plain torch losses: what their outputs mean (activation), and the decision they stand for (decodes).
+_PLAIN: dict[Any, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    nn.CrossEntropyLoss: (_softmax, _argmax),
+    F.cross_entropy: (_softmax, _argmax),
+    nn.NLLLoss: (torch.exp, _argmax),
+    F.nll_loss: (torch.exp, _argmax),
+    nn.BCEWithLogitsLoss: (torch.sigmoid, _above_half),
+    F.binary_cross_entropy_with_logits: (torch.sigmoid, _above_half),
+    nn.MultiLabelSoftMarginLoss: (torch.sigmoid, _above_half),
+    nn.BCELoss: (_unchanged, _above_half),
+    F.binary_cross_entropy: (_unchanged, _above_half),
+}
+
+
+def _plain(loss_func: Any) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    """Activation and decodes of a loss that does not say itself."""
+    func = getattr(loss_func, "func", loss_func)  # look inside functools.partial
+    if isinstance(func, nn.Module):
+        for kind in type(func).__mro__:
+            if kind in _PLAIN:
+                return _PLAIN[kind]
+        return _unchanged, _unchanged
+    try:
+        return _PLAIN.get(func, (_unchanged, _unchanged))
+    except TypeError:  # an unhashable callable is no function of torch's
+        return _unchanged, _unchanged
+
+
+def activation_of(loss_func: LossFunction) -> Callable[[Any], Any]:
+    """How outputs trained with `loss_func` become probabilities: its own `activation`, or what torch's losses imply.
+
+    A loss that nobody knows leaves outputs as they are.
+    """
+    own = getattr(loss_func, "activation", None)
+    return own if callable(own) else _plain(loss_func)[0]
+
+
+def decodes_of(loss_func: LossFunction) -> Callable[[Any], Any]:
+    """How activated outputs become decisions: the loss's own `decodes`, or what torch's losses imply.
+
+    A loss that nobody knows leaves outputs as they are.
+    """
+    own = getattr(loss_func, "decodes", None)
+    return own if callable(own) else _plain(loss_func)[1]
+
+
+def loss_name(loss_func: LossFunction) -> str:
+    """Return the name of a loss for messages: its class, or the function's own name."""
+    func = getattr(loss_func, "func", loss_func)
+    return str(getattr(func, "__name__", type(func).__name__))
+
+
+def item_losses(loss_func: LossFunction, pred: Any, *targets: Any) -> Tensor:
+    """The loss of each item of a batch: computed without reduction, then averaged within the item.
+
+    Args:
+        loss_func: a module with a `reduction`, or a function with a `reduction` argument.
+        pred: the model's raw outputs.
+        targets: the targets.
+
+    Returns:
+        ``[batch]``.
+
+    Raises:
+        ConfigError: the loss cannot be asked for single items.
+    """
+    n = _batch_size(targets, pred)
+    if isinstance(getattr(loss_func, "reduction", None), str):
+        before = loss_func.reduction  # type: ignore[attr-defined]  # looked at in the line above
+        try:
+            loss_func.reduction = "none"  # type: ignore[attr-defined]  # as above
+            losses = loss_func(pred, *targets)
+        finally:
+            loss_func.reduction = before  # type: ignore[attr-defined]  # as above
+    elif _takes_reduction(loss_func):
+        losses = loss_func(pred, *targets, reduction="none")
+    else:
+        losses = None
+    if not isinstance(losses, Tensor) or losses.numel() % n or losses.numel() < n:
+        raise ConfigError(
+            f"{loss_name(loss_func)} gives no loss for single items: it needs an attribute or an argument `reduction`"
+            " that can be 'none'."
+        )
+    return losses.detach().reshape(n, -1).mean(dim=1)
+
+
+def _takes_reduction(loss_func: LossFunction) -> bool:
+    try:
+        return "reduction" in inspect.signature(loss_func).parameters
+    except (TypeError, ValueError):  # some builtins have no signature
+        return False
+
+
+def _batch_size(*candidates: Any) -> int:
+    for value in candidates:
+        if isinstance(value, Tensor) and value.ndim:
+            return int(value.shape[0])
+        if isinstance(value, tuple | list) and value:
+            return _batch_size(*value)
+    return 1
