@@ -1,0 +1,371 @@
+"""Item transforms that give all pictures one size, in the workers: resize, crop, pad, flip.
+
+One draw serves every part of a sample: pictures (Pillow or tensor), masks (nearest neighbour), points and boxes. On
+training data (``split_idx`` 0, or none given) positions are random; on validation data they are central.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from PIL import Image
+from torch import Tensor
+
+from laminar.core.errors import DataError, describe
+from laminar.core.transform import RandTransform
+from laminar.core.types import TensorBBox, TensorImageBase, TensorMask, TensorPoint, plain
+from laminar.vision import symmetries
+from laminar.vision.coordinates import canvas_of, move
+from laminar.vision.cutting import Cut, PadMode, cut_image, cut_tensor
+from laminar.vision.decoding import Resampling
+from laminar.vision.images import PILBase, PILMask
+
+__all__ = [
+    "CropPad",
+    "DihedralItem",
+    "FlipItem",
+    "PadMode",
+    "RandomCrop",
+    "RandomResizedCrop",
+    "Resize",
+    "ResizeMethod",
+]
+
+Size = tuple[int, int]  # width, height: inside this file, as in Pillow
+SizeArgument = int | Sequence[int]  # height and width, or one number for both: what users give
+Resamples = tuple[Resampling, Resampling]
+_SMOOTH: Resamples = (Resampling.BILINEAR, Resampling.NEAREST)
+
+
+class ResizeMethod(StrEnum):
+    """What to do where picture and wanted size differ in shape."""
+
+    Squish = "squish"
+    Crop = "crop"
+    Pad = "pad"
+
+
+def _width_height(size: SizeArgument) -> Size:
+    height, width = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+    if height < 1 or width < 1:
+        raise ValueError(f"size must be at least 1 pixel, got {size!r} (one number, or height and width)")
+    return width, height
+
+
+def _size_of(x: object) -> Size | None:
+    """Width and height of a picture; None for what is none."""
+    if isinstance(x, Image.Image):
+        return x.size
+    if isinstance(x, TensorImageBase | TensorMask):
+        return x.shape[-1], x.shape[-2]
+    return None
+
+
+def _first_size(sample: Any, asking: object) -> Size:
+    """Size of the first picture in a sample.
+
+    Raises:
+        DataError: there is none, so the transform would do nothing, in silence.
+    """
+    for part in sample if isinstance(sample, tuple) else (sample,):
+        size = _size_of(part)
+        if size is not None:
+            return size
+    plain_tensor = any(type(part) is Tensor for part in (sample if isinstance(sample, tuple) else (sample,)))
+    remedy = "Make the tensor a TensorImage (or TensorMask)." if plain_tensor else "Open files with PILImage.create."
+    raise DataError(f"{asking!r} found no picture in {describe(sample)}. {remedy}")
+
+
+class _CutTransform(RandTransform):
+    """Cuts a part out of each picture of a sample and scales it; subclasses say which, for a picture of a given size."""
+
+    split_idx = None
+    order = 1.0
+    pad_mode: PadMode = PadMode.Zeros
+    resamples: Resamples = _SMOOTH
+    _sample_size: Size = (1, 1)
+
+    def before_call(self, b: Any, split_idx: int | None) -> None:
+        """Draw the position; the size of the first picture serves points and boxes that do not know theirs."""
+        self._sample_size = _first_size(b, self)
+        self.draw(training=not split_idx)
+
+    def draw(self, training: bool) -> None:
+        """Draw what `cut` needs, on `self`."""
+        raise NotImplementedError
+
+    def cut(self, size: Size) -> Cut:
+        """What to take of a picture of `size` (width, height)."""
+        raise NotImplementedError
+
+    def encodes(self, x: PILBase) -> Any:
+        """Decodes no more of a file than is needed."""
+        return cut_image(x, self.cut(x.size), self.pad_mode, self.resamples[0])
+
+    def encodes(self, x: Image.Image) -> Any:  # any other Pillow image
+        return cut_image(PILBase.cast(x), self.cut(x.size), self.pad_mode, self.resamples[0])
+
+    def encodes(self, x: PILMask) -> Any:
+        return cut_image(x, self.cut(x.size), self.pad_mode, self.resamples[1])
+
+    def encodes(self, x: TensorImageBase) -> Any:
+        cut = self.cut((x.shape[-1], x.shape[-2]))
+        return x.wrap(cut_tensor(plain(x), cut, self.pad_mode, self.resamples[0]), x)
+
+    def encodes(self, x: TensorMask) -> Any:
+        cut = self.cut((x.shape[-1], x.shape[-2]))
+        return x.wrap(cut_tensor(plain(x), cut, self.pad_mode, self.resamples[1]), x)
+
+    def encodes(self, x: TensorPoint) -> Any:
+        return self._moved(x)
+
+    def encodes(self, x: TensorBBox) -> Any:
+        return self._moved(x)
+
+    def _moved(self, x: Any) -> Any:
+        canvas = canvas_of(x)
+        cut = self.cut(self._sample_size if canvas is None else (canvas[1], canvas[0]))
+        return move(x, cut.positions, (cut.size[1], cut.size[0]))
+
+
+class Resize(_CutTransform):
+    """Scale every picture to one size.
+
+    Args:
+        size: height and width, or one number for both.
+        method: ``Crop`` the longer side (at a random place in training), ``Pad`` the shorter, or ``Squish``.
+        pad_mode: what ``Pad`` fills with.
+        resamples: Pillow's filters for pictures and for masks.
+
+    >>> Resize((192, 256), method="pad").size
+    (192, 256)
+    """
+
+    def __init__(
+        self,
+        size: SizeArgument,
+        method: ResizeMethod | str = ResizeMethod.Crop,
+        pad_mode: PadMode | str = PadMode.Reflection,
+        resamples: Resamples = _SMOOTH,
+        *,
+        p: float = 1.0,
+    ) -> None:
+        super().__init__(p=p)
+        self.size = size
+        self.method = ResizeMethod(method)
+        self.pad_mode = PadMode(pad_mode)
+        self.resamples = resamples
+        self._place = (0.5, 0.5)
+        _width_height(size)
+
+    @property
+    def deterministic(self) -> bool:  # type: ignore[override]  # depends on the method
+        """Squishing draws nothing."""
+        return self.method is ResizeMethod.Squish
+
+    def draw(self, training: bool) -> None:
+        """Draw where to crop."""
+        if self.method is not ResizeMethod.Squish and training:
+            self._place = (random.random(), random.random())
+
+    def cut(self, size: Size) -> Cut:
+        """The largest part of the right shape (or the smallest around the picture, to pad)."""
+        wanted = _width_height(self.size)
+        if self.method is ResizeMethod.Squish:
+            return Cut((0, 0, *size), wanted)
+        scales = (size[0] / wanted[0], size[1] / wanted[1])
+        scale = max(scales) if self.method is ResizeMethod.Pad else min(scales)
+        width, height = max(1, int(scale * wanted[0])), max(1, int(scale * wanted[1]))
+        left, top = int(self._place[0] * (size[0] - width)), int(self._place[1] * (size[1] - height))
+        return Cut((left, top, left + width, top + height), wanted)
+
+
+class RandomResizedCrop(_CutTransform):
+    """Crop a random part of random size and shape in training, and scale it.
+
+    (Szegedy et al., "Going deeper with convolutions", 2015.) In validation the whole picture is squished to a little more
+    than `size` and the middle taken.
+
+    Args:
+        size: height and width, or one number for both.
+        min_scale: least share of the picture's area.
+        max_scale: largest share of the picture's area.
+        ratio: least and largest width over height of the part.
+        resamples: Pillow's filters for pictures and for masks.
+        val_xtra: in validation, how much larger than `size` to squish to before the middle is taken (rounded up to
+            multiples of 8 pixels).
+    """
+
+    def __init__(
+        self,
+        size: SizeArgument,
+        min_scale: float = 0.08,
+        *,
+        max_scale: float = 1.0,
+        ratio: tuple[float, float] = (3 / 4, 4 / 3),
+        resamples: Resamples = _SMOOTH,
+        val_xtra: float = 0.14,
+        p: float = 1.0,
+    ) -> None:
+        super().__init__(p=p)
+        if not 0 < min_scale <= max_scale <= 1:
+            raise ValueError(f"needs 0 < min_scale <= max_scale <= 1, got {min_scale} and {max_scale}")
+        self.size = size
+        self.min_scale, self.max_scale, self.ratio = min_scale, max_scale, ratio
+        self.resamples, self.val_xtra = resamples, val_xtra
+        self._tries: list[tuple[float, float, float, float]] | None = None
+        _width_height(size)
+
+    def draw(self, training: bool) -> None:
+        """Draw ten parts; `cut` takes the first that fits into the picture."""
+        shapes = math.log(self.ratio[0]), math.log(self.ratio[1])
+        if training:
+            self._tries = [
+                (
+                    random.uniform(self.min_scale, self.max_scale),
+                    math.exp(random.uniform(*shapes)),
+                    random.random(),
+                    random.random(),
+                )
+                for _ in range(10)
+            ]
+
+    def cut(self, size: Size) -> Cut:
+        """The part drawn, or the middle in validation and where no draw fits."""
+        wanted, (width, height) = _width_height(self.size), size
+        if self._tries is None:
+            extra = math.ceil(max(wanted) * self.val_xtra / 8) * 8
+            return Cut((0, 0, width, height), wanted, margin=(extra // 2, extra - extra // 2))
+        for area, ratio, across, down in self._tries:
+            wide = max(1, round(math.sqrt(area * width * height * ratio)))
+            high = max(1, round(math.sqrt(area * width * height / ratio)))
+            if wide <= width and high <= height:
+                left, top = int(across * (width - wide + 1)), int(down * (height - high + 1))
+                return Cut((left, top, left + wide, top + high), wanted)
+        wide, high = width, height
+        if width / height < self.ratio[0]:
+            high = max(1, int(width / self.ratio[0]))
+        elif width / height > self.ratio[1]:
+            wide = max(1, int(height * self.ratio[1]))
+        left, top = (width - wide) // 2, (height - high) // 2
+        return Cut((left, top, left + wide, top + high), wanted)
+
+
+class RandomCrop(_CutTransform):
+    """Take a part of `size` unscaled: at a random place in training, the middle in validation; zeros beyond the edges.
+
+    Args:
+        size: height and width, or one number for both.
+    """
+
+    def __init__(self, size: SizeArgument, *, p: float = 1.0) -> None:
+        super().__init__(p=p)
+        self.size = size
+        self._place: tuple[float, float] | None = None
+        _width_height(size)
+
+    def draw(self, training: bool) -> None:
+        """Draw where to crop."""
+        if training:
+            self._place = (random.random(), random.random())
+
+    def cut(self, size: Size) -> Cut:
+        """The part drawn, or the middle."""
+        wanted = _width_height(self.size)
+        spare = (size[0] - wanted[0], size[1] - wanted[1])
+        if self._place is None:
+            left, top = spare[0] // 2, spare[1] // 2
+        else:
+            left, top = (
+                math.floor(place * (extra + 1)) if extra >= 0 else math.ceil(place * (extra - 1))
+                for place, extra in zip(self._place, spare, strict=True)
+            )
+        return Cut((left, top, left + wanted[0], top + wanted[1]), wanted)
+
+
+class CropPad(_CutTransform):
+    """Take the middle of each picture at `size`, padding where the picture is smaller; nothing is scaled.
+
+    Args:
+        size: height and width, or one number for both.
+        pad_mode: what to fill with.
+    """
+
+    deterministic = True
+
+    def __init__(self, size: SizeArgument, pad_mode: PadMode | str = PadMode.Zeros, *, p: float = 1.0) -> None:
+        super().__init__(p=p)
+        self.size = size
+        self.pad_mode = PadMode(pad_mode)
+        _width_height(size)
+
+    def draw(self, training: bool) -> None:
+        """Nothing is random."""
+
+    def cut(self, size: Size) -> Cut:
+        """The middle."""
+        wanted = _width_height(self.size)
+        left, top = (size[0] - wanted[0]) // 2, (size[1] - wanted[1]) // 2
+        return Cut((left, top, left + wanted[0], top + wanted[1]), wanted)
+
+
+class _SymmetryItem(RandTransform):
+    """One of the eight symmetries of the square, exact, for every part of a sample."""
+
+    symmetry: ClassVar[Callable[[], int]]
+    _sample_size: Size = (1, 1)
+    _k = 0
+
+    def before_call(self, b: Any, split_idx: int | None) -> None:
+        """Draw which symmetry."""
+        self._sample_size = _first_size(b, self)
+        super().before_call(b, split_idx)
+        self._k = type(self).symmetry() if self.do else 0
+
+    def encodes(self, x: Image.Image) -> Any:
+        return symmetries.turn_image(x, self._k)
+
+    def encodes(self, x: TensorImageBase | TensorMask) -> Any:
+        return symmetries.turn_tensor(x, self._k)
+
+    def encodes(self, x: TensorPoint | TensorBBox) -> Any:
+        canvas = canvas_of(x) or (self._sample_size[1], self._sample_size[0])
+        return symmetries.turn_positions(x, self._k, canvas)
+
+
+def _mirror() -> int:
+    return 1
+
+
+def _any_symmetry() -> int:
+    return random.randrange(8)
+
+
+class FlipItem(_SymmetryItem):
+    """Mirror left to right, in training.
+
+    Args:
+        p: probability for each sample.
+    """
+
+    symmetry = staticmethod(_mirror)
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__(p=p)
+
+
+class DihedralItem(_SymmetryItem):
+    """Turn and mirror into one of the 8 symmetries of the square, in training.
+
+    Args:
+        p: probability for each sample.
+    """
+
+    symmetry = staticmethod(_any_symmetry)
+
+    def __init__(self, p: float = 1.0) -> None:
+        super().__init__(p=p)
