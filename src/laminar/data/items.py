@@ -1,0 +1,76 @@
+"""What a list of items is: a sequence, an array, a tensor, a data frame or a data set; and how to name one item in a message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+from torch.utils.data import Subset
+
+from laminar.core.errors import DataError, describe
+
+__all__ = ["as_items", "item_at", "take", "name_of"]
+
+
+def as_items(items: Any) -> Any:
+    """Check that `items` has a length and can be indexed; an iterable without these becomes a list.
+
+    A data frame's values become Python objects, so that a row keeps each column's own type.
+
+    Raises:
+        DataError: one path or text was given where a list of items is meant.
+    """
+    if isinstance(items, str | bytes | PurePath):
+        raise DataError(
+            f"a list of items is needed, got the single {describe(items)}. "
+            "Read the folder first, for example with get_image_files(path), or pass get_items=get_image_files."
+        )
+    if hasattr(items, "iloc"):
+        return items.astype(object) if hasattr(items, "columns") else items
+    if hasattr(items, "__len__") and hasattr(items, "__getitem__") and not isinstance(items, Mapping):
+        return items
+    if isinstance(items, Iterable):
+        return list(items)
+    raise DataError(f"a list of items is needed, got {describe(items)}")
+
+
+def item_at(items: Any, index: int) -> Any:
+    """Item number `index`; of a data frame, its row."""
+    rows = getattr(items, "iloc", None)
+    return items[index] if rows is None else rows[index]
+
+
+def take(items: Any, indices: Sequence[int]) -> Any:
+    """The items at `indices`, of the same kind as `items`; a run of an array or tensor shares its memory."""
+    rows = getattr(items, "iloc", None)
+    if rows is not None:
+        return rows[list(indices)]
+    if isinstance(items, np.ndarray | Tensor):
+        run = _as_run(indices)
+        return items[list(indices)] if run is None else items[run]
+    if isinstance(items, list | tuple | range):
+        return [items[index] for index in indices]
+    return Subset(items, indices)
+
+
+def _as_run(indices: Sequence[int]) -> slice | None:
+    """The slice that `indices` are, if they follow one another."""
+    count = len(indices)
+    if count == 0:
+        return slice(0, 0)
+    first = indices[0]
+    if first >= 0 and indices[-1] == first + count - 1 and all(b - a == 1 for a, b in zip(indices, indices[1:])):
+        return slice(first, first + count)
+    return None
+
+
+def name_of(item: Any) -> str:
+    """What to call an item in a message: its file, or a few words about it."""
+    if isinstance(item, str | PurePath):
+        return str(item)
+    if hasattr(item, "to_dict") and hasattr(item, "name"):  # a data frame's row
+        return f"row {item.name} {item.to_dict()}"
+    return describe(item)

@@ -1,0 +1,163 @@
+"""Getting the label (or the input) out of an item: from its path, a row's columns, a tuple's members."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+from typing import Any
+
+from laminar.core.errors import DataError, describe, suggest
+from laminar.core.random import deterministic
+
+__all__ = ["parent_label", "RegexLabeller", "ColReader", "ItemGetter", "AttrGetter"]
+
+
+@deterministic
+def parent_label(o: str | Path) -> str:
+    """The name of the folder that a file lies in.
+
+    >>> parent_label("clothing/train/hat/17.jpg")
+    'hat'
+    """
+    return Path(o).parent.name
+
+
+class RegexLabeller:
+    """Label a file by the first group of a regular expression, tried on its path with ``/`` between the parts.
+
+    Args:
+        pat: the expression, with one group.
+        match: it must match from the path's beginning; otherwise it may match anywhere.
+
+    >>> RegexLabeller(r"([^/]+)_\\d+.jpg$")("pets/great_pyrenees_173.jpg")
+    'great_pyrenees'
+    """
+
+    deterministic = True
+
+    def __init__(self, pat: str | re.Pattern[str], match: bool = False) -> None:
+        self.pat, self.match = re.compile(pat), match
+        if self.pat.groups < 1:
+            raise DataError(
+                f"the pattern {self.pat.pattern!r} has no group; put round brackets around the part that is the label"
+            )
+
+    def __call__(self, o: str | Path) -> str:
+        """The label of path `o`.
+
+        Raises:
+            DataError: the pattern does not match.
+        """
+        path = o.as_posix() if isinstance(o, PurePath) else str(o).replace(os.sep, "/")
+        found = self.pat.match(path) if self.match else self.pat.search(path)
+        if found is None:
+            raise DataError(f"the pattern {self.pat.pattern!r} does not match the path {path!r}")
+        return found.group(1)
+
+    def __repr__(self) -> str:
+        return f"RegexLabeller({self.pat.pattern!r})"
+
+
+class ColReader:
+    """Read one or several columns of a row (of a data frame, dict, named tuple or sequence).
+
+    Args:
+        cols: name or number of the column, or a list of them (then the result is a list).
+        pref: put before the value; a `Path` becomes a folder.
+        suff: put after the value, ``".jpg"`` for instance.
+        label_delim: split the value here into a list of labels; an empty value has none.
+
+    >>> ColReader("tags", label_delim=" ")({"tags": "clear road"})
+    ['clear', 'road']
+    """
+
+    deterministic = True
+
+    def __init__(
+        self,
+        cols: str | int | Sequence[str | int],
+        pref: str | Path = "",
+        suff: str = "",
+        label_delim: str | None = None,
+    ) -> None:
+        self.cols = cols
+        self.pref = f"{pref}{os.path.sep}" if isinstance(pref, Path) else pref
+        self.suff, self.label_delim = suff, label_delim
+
+    def __call__(self, row: Any) -> Any:
+        """The value in `row`, or the list of values."""
+        if isinstance(self.cols, str | int):
+            return self._read(row, self.cols)
+        return [self._read(row, column) for column in self.cols]
+
+    def _read(self, row: Any, column: str | int) -> Any:
+        value = _cell(row, column)
+        if self.label_delim is not None:
+            return str(value).split(self.label_delim) if _filled(value) else []
+        return f"{self.pref}{value}{self.suff}" if self.pref or self.suff else value
+
+    def __repr__(self) -> str:
+        return f"ColReader({self.cols!r})"
+
+
+def _filled(value: Any) -> bool:
+    """Whether a cell holds something: not None, not NaN, not an empty text."""
+    return value is not None and value == value and value != ""
+
+
+def _cell(row: Any, column: str | int) -> Any:
+    if isinstance(row, dict) and isinstance(column, int) and column not in row:
+        row = tuple(row.values())
+    try:
+        if isinstance(column, int) and hasattr(row, "iloc"):
+            return row.iloc[column]
+        if isinstance(column, str) and hasattr(row, "_fields"):
+            return getattr(row, column)
+        return row[column]
+    except (KeyError, IndexError, AttributeError, TypeError) as error:
+        names = _column_names(row)
+        raise DataError(
+            f"there is no column {column!r} in {describe(row)}.{suggest(str(column), names)}"
+            + (f" Its columns are: {', '.join(names)}." if names else "")
+        ) from error
+
+
+def _column_names(row: Any) -> list[str]:
+    if isinstance(row, dict):
+        return [str(name) for name in row]
+    names = getattr(row, "_fields", None) or (row.index if hasattr(row, "iloc") else ())
+    return [str(name) for name in names]
+
+
+class ItemGetter:
+    """Get member `i` of an item that is a tuple, list or dict."""
+
+    deterministic = True
+
+    def __init__(self, i: int | str) -> None:
+        self.i = i
+
+    def __call__(self, o: Any) -> Any:
+        """Member `i` of `o`."""
+        return o[self.i]
+
+    def __repr__(self) -> str:
+        return f"ItemGetter({self.i!r})"
+
+
+class AttrGetter:
+    """Get attribute `nm` of an item, `default` where it has none."""
+
+    deterministic = True
+
+    def __init__(self, nm: str, default: Any = None) -> None:
+        self.nm, self.default = nm, default
+
+    def __call__(self, o: Any) -> Any:
+        """The attribute of `o`."""
+        return getattr(o, self.nm, self.default)
+
+    def __repr__(self) -> str:
+        return f"AttrGetter({self.nm!r})"
