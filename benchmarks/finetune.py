@@ -1,8 +1,8 @@
 """The same fine-tuning with laminar and with fastai: validation accuracy and wall time for each seed.
 
 Photos from a folder or archive with `train` and `validation`, ImageNet weights from a safetensors file,
-RandomResizedCrop and aug_transforms, one frozen epoch and `--epochs` unfrozen ones. Every run has a process of its own, and
-the two frameworks take turns. Wall time is that of `fine_tune`, validation after each epoch included.
+RandomResizedCrop and aug_transforms, one frozen epoch and `--epochs` unfrozen ones. Every run has a process of its own,
+and the two frameworks take turns. Wall time is that of `fine_tune`, validation after each epoch included.
 """
 
 import argparse
@@ -35,8 +35,9 @@ def timed_fine_tune(learn, args: argparse.Namespace) -> Result:
 
 
 def laminar_run(path: Path, args: argparse.Namespace) -> Result:
-    from laminar.vision import all as laminar
     from torchvision import models
+
+    from laminar.vision import all as laminar
 
     laminar.set_seed(args.seed)
     dls = laminar.ImageDataLoaders.from_folder(
@@ -59,7 +60,7 @@ def laminar_run(path: Path, args: argparse.Namespace) -> Result:
 def fastai_architecture(name: str, weights: str) -> Callable[..., object]:
     """An architecture as fastai takes it, a function of `weights`, that loads them from the file.
 
-    What fastai knows of torchvision's own function (where to cut, how to split into groups, which statistics) is told for
+    What fastai knows of torchvision's own function (where to cut, how to split into groups, which statistics) holds for
     this one too; for MobileNetV2, which fastai does not know, it is said here.
     """
     from fastai.vision.core import imagenet_stats

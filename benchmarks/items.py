@@ -1,9 +1,9 @@
 """What it costs to make training batches of photos: images a second, one process, one thread.
 
 Included: reading the file (from the page cache, after a warm-up), decoding, RandomResizedCrop(224) with everybody's
-default range (8 to 100 % of the area), bytes in channels-first order, labels where the library makes them, and collating
-to one uint8 batch of 64 on the CPU. Not included: conversion to float, normalisation, batch augmentation, the copy to a
-device. Every library goes through its own loader, shuffling, without workers.
+default range (8 to 100 % of the area), conversion to a tensor of bytes, labels where the library makes them, and
+collating to one uint8 batch of 64 on the CPU. Not included: conversion to float, normalisation, batch augmentation, the
+copy to a device. Every library goes through its own loader, shuffling, without workers.
 """
 
 import argparse
@@ -154,7 +154,7 @@ def main() -> None:
         for name, rate in rates.items()
     ]
     print_table(
-        f"Items: {len(files)} photos to {SIZE}-pixel uint8 batches of {BATCH}, median of {args.rounds} rounds, one thread",
+        f"Items: {len(files)} photos to {SIZE}-pixel uint8 batches of {BATCH}, median of {args.rounds} rounds",
         ["", "images a second", "rounds", f"times {REFERENCE}"],
         rows,
     )

@@ -2,7 +2,7 @@
 
 Everything runs in one process on one thread, over the same batches made beforehand, in rounds whose order rotates.
 Each framework is set up as small as it goes without taking away what it does by default in a batch: no progress bar, no
-checkpoint, no logger. A round is one call of the framework's own `fit` (or `run`), so its set-up is shared by the batches.
+checkpoint, no logger. A round is one call of the framework's own `fit` (or `run`), whose set-up the batches share.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def plain_fused(batches: Batches) -> Contender:
     return plain(batches, fused_adamw)
 
 
-# ---- laminar: `Adam` as it comes (AdamW, fused), the recorder, a constant learning rate or one cycle ---------------------
+# ---- laminar: `Adam` as it comes (AdamW, fused), the recorder, a constant learning rate or one cycle -----------------
 
 
 def laminar_learner(batches: Batches):
