@@ -11,7 +11,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePath
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -21,10 +21,21 @@ from laminar.core.pipeline import Pipeline
 from laminar.core.transform import TorchvisionTransform, Transform, init_arguments
 from laminar.core.types import TensorBase
 
-__all__ = ["to_recipe", "from_recipe", "qualified_name"]
+__all__ = ["builder", "call_recipe", "to_recipe", "from_recipe", "qualified_name"]
 
+B = TypeVar("B", bound=Any)
 Json = Any  # what json.dumps takes
 _OURS = "laminar."
+
+
+def builder(thing: B) -> B:
+    """Mark a function or class of laminar that a file may ask to call, with arguments from the file.
+
+    An object of a marked class is written as its class and its constructor's arguments, which it keeps in attributes of
+    the same names.
+    """
+    thing.recipe_builder = True
+    return thing
 
 
 def qualified_name(thing: Any) -> str:
@@ -47,6 +58,8 @@ def to_recipe(value: Any, tensors: dict[str, Tensor]) -> Json:
         return value
     if isinstance(value, Transform):
         return _transform_recipe(value, tensors)
+    if getattr(type(value), "recipe_builder", False):
+        return call_recipe(type(value), init_arguments(value), tensors)
     if isinstance(value, Pipeline):
         return {"$pipeline": [to_recipe(step, tensors) for step in value.transforms], "split_idx": value.split_idx}
     if isinstance(value, tuple | list | Mapping):
@@ -56,6 +69,12 @@ def to_recipe(value: Any, tensors: dict[str, Tensor]) -> Json:
         tensors[name] = value.detach().cpu().as_subclass(Tensor).contiguous()
         return {"$tensor": name, "type": qualified_name(type(value)) if isinstance(value, TensorBase) else None}
     return _simple_recipe(value)
+
+
+def call_recipe(function: Callable[..., Any], arguments: Mapping[str, Any], tensors: dict[str, Tensor]) -> Json:
+    """Write a call of a function or class marked with `builder`; `from_recipe` makes the call."""
+    written = {name: to_recipe(argument, tensors) for name, argument in arguments.items()}
+    return {"$build": _importable_name(function), "arguments": written}
 
 
 def _container_recipe(value: Any, tensors: dict[str, Tensor]) -> Json:
@@ -145,7 +164,8 @@ class _Builder:
             "$dict": lambda data: {self.build(key): self.build(part) for key, part in data["$dict"]},
             "$name": lambda data: self._resolve(data["$name"], _is_step),
             "$pipeline": lambda data: Pipeline(self.build(data["$pipeline"]), split_idx=data["split_idx"]),
-            "$transform": lambda data: self._transform(data),
+            "$transform": lambda data: self._call(data, "$transform", _is_transform),
+            "$build": lambda data: self._call(data, "$build", lambda thing: getattr(thing, "recipe_builder", False)),
         }
 
     def _enum(self, data: dict[str, Any]) -> Any:
@@ -167,14 +187,14 @@ class _Builder:
             raise ConfigError(f"unknown dtype {name!r}")
         return dtype
 
-    def _transform(self, data: dict[str, Any]) -> Transform:
-        kind = self._resolve(data["$transform"], lambda thing: isinstance(thing, type) and issubclass(thing, Transform))
+    def _call(self, data: dict[str, Any], tag: str, accept: Callable[[Any], bool]) -> Any:
+        function = self._resolve(data[tag], accept)
         arguments = {name: self.build(value) for name, value in data["arguments"].items()}
-        known = inspect.signature(kind.__init__).parameters
+        known = inspect.signature(function).parameters if not isinstance(function, type) else _init_parameters(function)
         unknown = [name for name in arguments if name not in known]
         if unknown:
-            raise ConfigError(f"{data['$transform']} takes no argument {unknown[0]!r}; the versions differ")
-        return kind(**arguments)  # type: ignore[no-any-return]  # checked above
+            raise ConfigError(f"{data[tag]} takes no argument {unknown[0]!r}; the versions differ")
+        return function(**arguments)
 
     def _resolve(self, name: str, accept: Callable[[Any], bool]) -> Any:
         if name in self.trusted:
@@ -188,6 +208,14 @@ class _Builder:
             f"the file asks for {name}, which is not part of laminar. "
             f"If you know it, pass it: trust=[{name.rpartition(':')[2]}]"
         )
+
+
+def _init_parameters(kind: type) -> Iterable[str]:
+    return inspect.signature(kind.__init__).parameters  # type: ignore[misc]  # asked of a class, not of an object
+
+
+def _is_transform(thing: Any) -> bool:
+    return isinstance(thing, type) and issubclass(thing, Transform)
 
 
 def _is_step(thing: Any) -> bool:
@@ -207,6 +235,6 @@ def _find_ours(name: str) -> Any:
             thing = getattr(thing, part)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"this version of laminar has no {name}") from error
-    if qualified_name(thing) != name or not str(getattr(thing, "__module__", "")).startswith(_OURS):
+    if not hasattr(thing, "__qualname__") or qualified_name(thing) != name:
         raise ConfigError(f"{name} is not defined by laminar")
     return thing

@@ -67,6 +67,8 @@ def get_grid(
         title: over the whole figure.
         double: two axes for each thing.
     """
+    if n == 0:
+        return []
     if nrows is None:
         nrows = math.ceil(n / ncols) if ncols else max(1, math.floor(math.sqrt(n)))
     ncols = ncols or math.ceil(n / nrows)

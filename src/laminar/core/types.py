@@ -75,14 +75,9 @@ class TensorBase(Tensor):
     ) -> Any:
         with DisableTorchFunctionSubclass():
             output = func(*args, **(kwargs or {}))
-        if isinstance(output, Tensor):
-            if type(output) is not Tensor or len(types) != 1:
-                return output  # an in-place operation's own object, or a mix of meanings
-        elif type(output) not in (tuple, list) and not isinstance(output, tuple):
-            return output  # sizes, numbers, strings
-        if len(types) != 1:
-            return output
-        like = _first_typed((*args, *(kwargs or {}).values()), types[0])
+        if type(output) is not Tensor and not isinstance(output, (tuple, list)):
+            return output  # sizes, numbers, and an in-place operation's own object
+        like = _common_typed((*args, *kwargs.values()) if kwargs else args)
         return output if like is None else _wrap_output(output, like, func)
 
     @classmethod
@@ -137,16 +132,25 @@ def _as_tensor(data: Any) -> Tensor:
     return tensor.float() if tensor.dtype is torch.float64 else tensor
 
 
-def _first_typed(args: Sequence[Any], kind: type) -> TensorBase | None:
-    """The first argument of type `kind`, looking into lists of tensors as `torch.stack` takes them."""
+def _common_typed(args: Sequence[Any], found: TensorBase | None = None) -> TensorBase | None:
+    """The first typed argument, looking into lists as `torch.stack` takes them; None if there are several types.
+
+    (torch's own list of types is no help: for comparisons it holds the left side's only.)
+    """
     for arg in args:
-        if type(arg) is kind:
-            return typing_cast(TensorBase, arg)
-        if isinstance(arg, tuple | list):
-            found = _first_typed(arg, kind)
-            if found is not None:
-                return found
-    return None
+        kind = type(arg)
+        if kind is Tensor or kind is int or kind is float:
+            continue
+        if isinstance(arg, _TYPED):
+            if found is not None and kind is not type(found):
+                return None
+            found = typing_cast(TensorBase, arg)
+        elif kind is list or kind is tuple:
+            nested = _common_typed(arg, found)
+            if nested is None and found is not None:
+                return None
+            found = nested
+    return found if isinstance(found, TensorBase) else None
 
 
 def _wrap_output(output: Any, like: TensorBase, func: Callable[..., Any] | None) -> Any:
@@ -162,6 +166,9 @@ def _wrap_output(output: Any, like: TensorBase, func: Callable[..., Any] | None)
     if isinstance(output, tuple | list):
         return type(output)(_wrap_output(part, like, func) for part in output)  # also torch.return_types of max, sort
     return output
+
+
+_TYPED = (TensorBase, TVTensor)
 
 
 class TensorImageBase(TensorBase, Image):  # type: ignore[misc]  # both define __repr__; ours wins
@@ -339,15 +346,15 @@ def cast(value: Any, kind: Any) -> Any:
 
 
 def retain_type(new: Any, old: Any) -> Any:
-    """Give `new` the type of `old` where an operation lost it: where `old`'s type is a showable subtype of `new`'s."""
+    """Give `new` the type of `old` where an operation lost it: where it is a showable subtype of `new`'s."""
     kind, found = type(old), type(new)
     if found is kind or new is None or not issubclass(kind, found):
         return new
     if isinstance(new, Tensor):
         return _wrap_output(new, old, None) if isinstance(old, TensorBase) and found is Tensor else new
-    if not hasattr(kind, "show") or found is object:
-        return new
-    return cast(new, kind)
+    if found is tuple:
+        return kind(*new) if hasattr(kind, "_fields") else kind(new)
+    return cast(new, kind) if hasattr(kind, "show") else new
 
 
 def is_showable(value: object) -> bool:
