@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 PEERS  ?= .venv-peers
-ARGS   ?=
+ROUNDS ?= 7
 BIN    := $(VENV)/bin
 
 # One thread for each test process: the processes already share the cores.
@@ -59,12 +59,12 @@ $(PEERS)/.ready: pyproject.toml benchmarks/requirements.txt
 	$(PEERS)/bin/python -m pip install --quiet --requirement benchmarks/requirements.txt --editable .
 	@touch $@
 
-bench: $(PEERS)/.ready  ## loop, items and import time beside the peers (ARGS="--rounds 5")
-	$(PEERS)/bin/python benchmarks/loop.py $(ARGS)
-	$(PEERS)/bin/python benchmarks/items.py $(ARGS)
-	$(PEERS)/bin/python benchmarks/imports.py $(ARGS)
+bench: $(PEERS)/.ready  ## loop, items and import time beside the peers (ROUNDS=7, DATA=folder or archive of photos)
+	$(PEERS)/bin/python benchmarks/loop.py --rounds $(ROUNDS)
+	$(PEERS)/bin/python benchmarks/items.py --rounds $(ROUNDS) --data "$(DATA)"
+	$(PEERS)/bin/python benchmarks/imports.py --rounds $(ROUNDS)
 
-bench-finetune: $(PEERS)/.ready  ## DATA=folder or archive of photos, WEIGHTS=file.safetensors: the same fine-tuning with laminar and fastai
+bench-finetune: $(PEERS)/.ready  ## fine-tuning beside fastai (DATA=folder or archive, WEIGHTS=file.safetensors, ARGS="--size 160")
 	$(PEERS)/bin/python benchmarks/finetune.py --data "$(DATA)" --weights "$(WEIGHTS)" $(ARGS)
 
 clean:  ## remove the environments and everything built

@@ -141,6 +141,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--child", choices=RUNS, help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if not Path(args.weights).is_file():
+        parser.error(f"--weights: there is no file {args.weights!r}")
     args.weights = os.path.abspath(args.weights)
     args.arch = args.arch or Path(args.weights).stem
     if args.arch not in ARCHITECTURES:

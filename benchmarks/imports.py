@@ -30,7 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
-    args, _ = parser.parse_known_args()
+    args = parser.parse_args()
 
     torch_seconds: list[float] = []
     added: dict[str, list[float]] = {name: [] for name in args.only}

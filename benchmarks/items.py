@@ -131,7 +131,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=512, help="at most so many in a round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="+", help="words that choose among the contenders")
-    args, _ = parser.parse_known_args()
+    args = parser.parse_args()
 
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")

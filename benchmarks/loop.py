@@ -192,7 +192,7 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=1000, help="batches in a round")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--only", nargs="+", help="words that choose among the contenders")
-    args, _ = parser.parse_known_args()
+    args = parser.parse_args()
 
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
