@@ -22,6 +22,7 @@ from torch import Tensor
 from laminar.core.errors import DataError
 from laminar.core.show import show_image
 from laminar.core.types import TensorBase, TensorImage, TensorImageBW, TensorMask, plain
+from laminar.data.transforms import ToTensor
 from laminar.vision import decoding
 from laminar.vision.decoding import Box, Header, Resampling, Source
 
@@ -316,3 +317,9 @@ def verify_images(fns: Iterable[str | Path], n_workers: int = 4) -> list[Path]:
         return [path for path, good in zip(paths, pool.map(verify_image, paths), strict=True) if not good]
 
 
+
+
+@ToTensor  # type: ignore[misc, arg-type]  # the class as decorator adds an overload, see core/transform.py
+def encodes(self: ToTensor, x: PILBase) -> Any:
+    """The typed tensor of a picture."""
+    return image_to_typed(x)

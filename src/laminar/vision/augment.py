@@ -1,0 +1,244 @@
+"""Random changes of whole batches on their device: different for each picture, the same for all parts of a sample.
+
+`aug_transforms` gives the usual recipe. However many steps there are, a picture is resampled once and lit once: each step of
+space is a matrix (`space.py`), each step of light too (`light.py`), and `Augment` multiplies them. It lights first, since
+for bytes that is a table look-up which converts to floating point on the way; the other order gives the same but for rounding
+along sharp edges. All of this runs on training batches only and changes no batch it is given.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from laminar.core.random import rand_per_item, uniform_per_item
+from laminar.core.transform import Transform, to_transform
+from laminar.core.types import TensorImageBase, plain
+from laminar.vision.cutting import PadMode
+from laminar.vision.light import Brightness, Contrast, Hue, LightTransform, Saturation, lit
+from laminar.vision.lighting import compose_light
+from laminar.vision.moving import BatchTransform, MovingTransform, SizeArgument
+from laminar.vision.space import Dihedral, Flip, RandomResizedCropGPU, Rotate, SpaceTransform, Warp, Zoom
+
+__all__ = [
+    "Augment",
+    "Brightness",
+    "Contrast",
+    "Dihedral",
+    "Flip",
+    "Hue",
+    "LightTransform",
+    "RandomErasing",
+    "RandomResizedCropGPU",
+    "Rotate",
+    "Saturation",
+    "SpaceTransform",
+    "Warp",
+    "Zoom",
+    "aug_transforms",
+    "setup_aug_tfms",
+]
+
+
+@dataclass(eq=False, repr=False)
+class Augment(MovingTransform):
+    """Several steps of space and of light as one: one resampling, one pass over the colours, conversion included.
+
+    Takes bytes or floats of 0 to 1 and gives floats of 0 to 1, so it runs before `IntToFloatTensor`, which then has
+    nothing to do.
+
+    Args:
+        space: steps that move pixels, in order.
+        light: steps that change colours, in order.
+        size: height and width of the result, or one number; None keeps them.
+        mode: resampling of pictures: "bilinear", "nearest" or "bicubic".
+        pad_mode: what lies beyond the edges.
+        mode_mask: resampling of masks.
+        align_corners: as in `torch.nn.functional.grid_sample`.
+    """
+
+    order = 9.0
+
+    space: Sequence[SpaceTransform] = ()
+    light: Sequence[LightTransform] = ()
+    size: SizeArgument = None
+    mode: str = "bilinear"
+    pad_mode: PadMode | str = PadMode.Reflection
+    mode_mask: str = "nearest"
+    align_corners: bool = True
+
+    def __post_init__(self) -> None:
+        Transform.__init__(self)
+        self.pad_mode = PadMode(self.pad_mode)
+
+    def draw_state(self, n: int) -> None:
+        """Draw every step, and multiply."""
+        nothing = torch.eye(3).expand(n, 3, 3), torch.eye(3, 4).expand(n, 3, 4)
+        self._maps = reduce(torch.matmul, (step.maps(n, self._picture_size) for step in self.space), nothing[0])
+        self._lights = reduce(compose_light, (step.lights(n) for step in self.light), nothing[1])
+        self._hues = reduce(torch.add, (step.hues(n) for step in self.light), torch.zeros(n))
+
+    def moved_pictures(self, pictures: Tensor) -> Tensor:
+        """Light, convert and resample ``[n, channels, height, width]``, a few pictures at a time."""
+
+        def lit_part(part: slice) -> Tensor:
+            return lit(pictures[part], self._lights[part], self._hues[part])
+
+        return self.resampled(pictures, lit_part, self.mode)
+
+
+@dataclass(eq=False, repr=False)
+class RandomErasing(BatchTransform):
+    """Put noise into random rectangles, others in each picture (Zhong et al., "Random erasing data augmentation", 2017).
+
+    Runs last, on normalised pictures; the noise is N(0, 1).
+
+    Args:
+        p: probability for each picture.
+        sl: least share of the area to erase in all.
+        sh: largest share of the area to erase in all.
+        min_aspect: least height over width of a rectangle; the largest is its inverse.
+        max_count: most rectangles in a picture.
+    """
+
+    order = 100.0
+
+    p: float = 0.5
+    sl: float = 0.0
+    sh: float = 0.3
+    min_aspect: float = 0.3
+    max_count: int = 1
+
+    def __post_init__(self) -> None:
+        Transform.__init__(self)
+
+    def draw_state(self, n: int) -> None:
+        """Draw whom to erase, how often, and for each rectangle its area, shape, place and noise."""
+        self._chosen = (rand_per_item(n) < self.p).tolist()
+        self._counts = uniform_per_item(n, 1, self.max_count + 1).int().clamp(max=self.max_count).tolist()
+        limits = (self.sl, self.sh), (math.log(self.min_aspect), -math.log(self.min_aspect)), (0, 1), (0, 1), (0, 2**24)
+        drawn = [[uniform_per_item(n, *limit) for limit in limits] for _ in range(self.max_count)]
+        self._rectangles = torch.stack([torch.stack(one, -1) for one in drawn], 1).tolist()
+
+    def encodes(self, x: TensorImageBase) -> Any:
+        """Returns new memory where something is erased."""
+        if not any(self._chosen):
+            return x
+        out = plain(x).clone()
+        for picture, chosen, count, rectangles in zip(
+            out if x.ndim == 4 else out[None], self._chosen, self._counts, self._rectangles, strict=True
+        ):
+            for rectangle in rectangles[:count] if chosen else ():
+                _erase(picture, rectangle[0] / count, *rectangle[1:])
+        return x.wrap(out, x)
+
+
+def _erase(picture: Tensor, share: float, log_aspect: float, across: float, down: float, noise_seed: float) -> None:
+    """Put noise into a rectangle of `picture` ``[channels, height, width]``, in place."""
+    height, width = picture.shape[-2:]
+    area, aspect = share * height * width, math.exp(log_aspect)
+    high, wide = min(height, round(math.sqrt(area * aspect))), min(width, round(math.sqrt(area / aspect)))
+    top, left = int(down * (height - high + 1)), int(across * (width - wide + 1))
+    generator = torch.Generator(device=picture.device).manual_seed(int(noise_seed))
+    hole = picture[:, top : top + high, left : left + wide]
+    noise = torch.randn(hole.shape, generator=generator, device=picture.device)
+    hole.copy_(noise if picture.is_floating_point() else noise.mul_(64).add_(128).clamp_(0, 255))
+
+
+def setup_aug_tfms(tfms: Iterable[Any]) -> list[Transform]:
+    """Join all steps of space and of light of a list into one `Augment`; the other transforms stay as they are.
+
+    The list and its transforms are not changed.
+
+    Args:
+        tfms: batch transforms. Size, modes and padding come from the first step of space that sets a size, else from
+            the first step of space.
+    """
+    steps = [to_transform(step) for step in tfms]
+    space = [step for step in steps if isinstance(step, SpaceTransform)]
+    light = [step for step in steps if isinstance(step, LightTransform)]
+    others = [step for step in steps if not isinstance(step, SpaceTransform | LightTransform)]
+    if not space and not light:
+        return others
+    leading = next((step for step in space if step.size is not None), space[0] if space else SpaceTransform())
+    joined = Augment(
+        space,
+        light,
+        size=leading.size,
+        mode=leading.mode,
+        pad_mode=leading.pad_mode,
+        mode_mask=leading.mode_mask,
+        align_corners=leading.align_corners,
+    )
+    return [joined, *others]
+
+
+def aug_transforms(
+    mult: float = 1.0,
+    do_flip: bool = True,
+    flip_vert: bool = False,
+    max_rotate: float = 10.0,
+    min_zoom: float = 1.0,
+    max_zoom: float = 1.1,
+    max_lighting: float = 0.2,
+    max_warp: float = 0.2,
+    p_affine: float = 0.75,
+    p_lighting: float = 0.75,
+    xtra_tfms: Sequence[Any] | None = None,
+    size: SizeArgument = None,
+    mode: str = "bilinear",
+    pad_mode: PadMode | str = PadMode.Reflection,
+    align_corners: bool = True,
+    batch: bool = False,
+    min_scale: float = 1.0,
+) -> list[Transform]:
+    """The usual augmentation of photos: flips, small rotations, zooms and warps, changes of light.
+
+    Args:
+        mult: factor on `max_rotate`, `max_lighting` and `max_warp`.
+        do_flip: mirror left to right, with probability 0.5.
+        flip_vert: all eight symmetries of the square instead.
+        max_rotate: largest angle, degrees.
+        min_zoom: least factor of enlargement.
+        max_zoom: largest factor of enlargement.
+        max_lighting: see `Brightness` and `Contrast`.
+        max_warp: see `Warp`.
+        p_affine: probability of each of rotation, zoom and warp.
+        p_lighting: probability of each of brightness and contrast.
+        xtra_tfms: more batch transforms; steps of space and light among them are joined in.
+        size: height and width of the result, or one number; None keeps them.
+        mode: resampling of pictures.
+        pad_mode: what lies beyond the edges.
+        align_corners: as in `torch.nn.functional.grid_sample`.
+        batch: all pictures of a batch get the same draw.
+        min_scale: below 1: crop a random part of at least this share of the area, see `RandomResizedCropGPU`.
+
+    >>> aug_transforms(max_lighting=0.0, max_warp=0.0)[0].space
+    [Flip(), Rotate(p=0.75), Zoom(p=0.75)]
+    """
+    max_rotate, max_lighting, max_warp = max_rotate * mult, max_lighting * mult, max_warp * mult
+    steps: list[Any] = []
+    if do_flip or flip_vert:
+        steps.append(Dihedral(p=0.5, batch=batch) if flip_vert else Flip(p=0.5, batch=batch))
+    if max_warp:
+        steps.append(Warp(max_warp, p=p_affine, batch=batch))
+    if max_rotate:
+        steps.append(Rotate(max_rotate, p=p_affine, batch=batch))
+    if min_zoom < 1 or max_zoom > 1:
+        steps.append(Zoom(min_zoom, max_zoom, p=p_affine, batch=batch))
+    if min_scale != 1.0:
+        steps.append(RandomResizedCropGPU(size, min_scale=min_scale, ratio=(1, 1), batch=batch))
+    if max_lighting:
+        steps += [Brightness(max_lighting, p=p_lighting, batch=batch), Contrast(max_lighting, p=p_lighting, batch=batch)]
+    joined = setup_aug_tfms([*steps, *(xtra_tfms or ())])
+    if joined and isinstance(joined[0], Augment):
+        augment = joined[0]
+        augment.size, augment.mode, augment.align_corners = size, mode, align_corners
+        augment.pad_mode = PadMode(pad_mode)
+    return joined

@@ -1,0 +1,142 @@
+"""The base of all batch transforms of pictures: who they are for, how many, and how each type of a sample is moved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from laminar.core.errors import DataError, describe
+from laminar.core.random import rand_per_item, uniform_per_item
+from laminar.core.transform import RandTransform
+from laminar.core.types import TensorBBox, TensorImageBase, TensorMask, TensorPoint, plain
+from laminar.vision.coordinates import canvas_of, move
+from laminar.vision.cutting import PadMode
+from laminar.vision.homography import Size, map_positions, resample
+
+__all__ = ["BatchTransform", "Draw", "MovingTransform", "SizeArgument", "as_size", "drawn_values"]
+
+Draw = float | Sequence[float] | Callable[[int], Tensor] | None
+SizeArgument = int | tuple[int, int] | None
+P = TypeVar("P", TensorPoint, TensorBBox)
+
+
+def as_size(size: SizeArgument) -> Size | None:
+    """Height and width of what users give: one number stands for both."""
+    return (size, size) if isinstance(size, int) else size
+
+
+def drawn_values(
+    n: int, low: float, high: float, neutral: float, *, p: float = 1.0, draw: Draw = None, batch: bool = False
+) -> Tensor:
+    """A value for each of `n` pictures, float32 ``[n]`` on the CPU.
+
+    Args:
+        n: number of pictures.
+        low: least value.
+        high: largest value.
+        neutral: value of the pictures that are not chosen.
+        p: probability to be chosen.
+        draw: takes the place of drawing: a number, one for each picture, or a function of their number.
+        batch: all pictures get what the first one draws.
+    """
+    chance, values = rand_per_item(n), uniform_per_item(n, low, high)
+    if batch:
+        chance, values = chance[:1].expand(n), values[:1].expand(n)
+    if draw is not None:
+        values = torch.as_tensor(draw(n) if callable(draw) else draw, dtype=torch.float32).expand(n)
+    return torch.where(chance < p, values, torch.tensor(float(neutral)))
+
+
+class BatchTransform(RandTransform):
+    """Draws for each picture of a batch; write `draw_state`, which learns how many pictures there are."""
+
+    _picture_size: Size = (0, 0)
+
+    def before_call(self, b: Any, split_idx: int | None) -> None:
+        """Look at the first picture of the batch, then draw.
+
+        Raises:
+            DataError: there is no picture.
+        """
+        for part in b if isinstance(b, tuple) else (b,):
+            if isinstance(part, TensorImageBase | TensorMask):
+                single = part.ndim < (4 if isinstance(part, TensorImageBase) else 3)
+                self._picture_size = (part.shape[-2], part.shape[-1])
+                return self.draw_state(1 if single else part.shape[0])
+            if isinstance(part, TensorPoint | TensorBBox) and canvas_of(part) is not None:
+                self._picture_size = canvas_of(part) or (0, 0)
+                return self.draw_state(1 if part.ndim == 2 else part.shape[0])
+        raise DataError(
+            f"{self!r} found no picture in {describe(b)}. Make it a TensorImage (ToTensor does, of a PILImage)."
+        )
+
+    def draw_state(self, n: int) -> None:
+        """Draw what ``encodes`` needs for `n` pictures, and keep it on `self`."""
+        raise NotImplementedError
+
+
+class MovingTransform(BatchTransform):
+    """Moves pixels, points and boxes through one projective map for each picture, which `draw_state` keeps in ``_maps``."""
+
+    size: SizeArgument = None
+    mode: str = "bilinear"
+    mode_mask: str = "nearest"
+    pad_mode: PadMode | str = PadMode.Reflection
+    align_corners: bool = True
+    _maps: Tensor
+
+    def encodes(self, x: TensorImageBase) -> Any:
+        """Bytes stay bytes, floats stay floats."""
+        pictures = plain(x) if x.ndim == 4 else plain(x)[None]
+        out = self.moved_pictures(pictures)
+        return x.wrap(out if x.ndim == 4 else out[0], x)
+
+    def encodes(self, x: TensorMask) -> Any:
+        """Class ids are fetched, never mixed."""
+        mask = plain(x)
+        batch = mask.reshape(-1, 1, *mask.shape[-2:])
+        out = self.resampled(batch, lambda part: batch[part].float(), self.mode_mask).to(mask.dtype)
+        return x.wrap(out.view(*mask.shape[:-2], *out.shape[-2:]), x)
+
+    def encodes(self, x: TensorPoint) -> Any:
+        """Points go where their pixel goes, also beyond the edges."""
+        return self._moved_positions(x)
+
+    def encodes(self, x: TensorBBox) -> Any:
+        """The upright box around the moved corners."""
+        return self._moved_positions(x)
+
+    def moved_pictures(self, pictures: Tensor) -> Tensor:
+        """Resample ``[n, channels, height, width]``."""
+        if pictures.is_floating_point():
+            return self.resampled(pictures, lambda part: pictures[part], self.mode)
+        return self.resampled(pictures, lambda part: pictures[part].float(), self.mode).round_().to(pictures.dtype)
+
+    def resampled(self, batch: Tensor, prepare: Callable[[slice], Tensor], mode: str) -> Tensor:
+        """Fetch each picture that `prepare` gives through its map."""
+        return resample(
+            prepare,
+            batch,
+            self._maps,
+            as_size(self.size),
+            mode=mode,
+            pad_mode=str(self.pad_mode),
+            align_corners=self.align_corners,
+        )
+
+    def _moved_positions(self, x: P) -> P:
+        """In pixels when `x` knows its canvas, else in coordinates from -1 to 1."""
+        scaled = canvas_of(x) is None
+        size = (2, 2) if scaled else self._picture_size
+        out_size = (2, 2) if scaled else as_size(self.size) or self._picture_size
+        offset = 1.0 if scaled else 0.0
+
+        def through(points: Tensor) -> Tensor:
+            batch = (points if points.ndim == 3 else points[None]) + offset
+            out = map_positions(self._maps, batch, size, out_size, self.align_corners and not scaled) - offset
+            return out if points.ndim == 3 else out[0]
+
+        return move(x, through, None if scaled else out_size)

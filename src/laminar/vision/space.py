@@ -1,0 +1,204 @@
+"""Steps that move pixels: each is one projective map for each picture of a batch, so that any number of them can be one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from laminar.core.random import rand_per_item, uniform_per_item
+from laminar.core.transform import Transform
+from laminar.vision.cutting import PadMode
+from laminar.vision.homography import Size, affine_map, perspective_map
+from laminar.vision.moving import Draw, MovingTransform, SizeArgument, drawn_values
+from laminar.vision.symmetries import matrix_of
+
+__all__ = ["Dihedral", "Flip", "RandomResizedCropGPU", "Rotate", "SpaceTransform", "Warp", "Zoom"]
+
+
+@dataclass(eq=False, repr=False)
+class SpaceTransform(MovingTransform):
+    """A step that moves pixels by one projective map for each picture. Subclass it as a dataclass and write `maps`.
+
+    Args:
+        size: height and width of the result, or one number; None keeps them.
+        mode: resampling of pictures: "bilinear", "nearest" or "bicubic".
+        pad_mode: what lies beyond the edges.
+        mode_mask: resampling of masks.
+        align_corners: as in `torch.nn.functional.grid_sample`.
+        batch: all pictures of a batch get the same draw.
+    """
+
+    order = 30.0
+
+    size: SizeArgument = field(default=None, kw_only=True)
+    mode: str = field(default="bilinear", kw_only=True)
+    pad_mode: PadMode | str = field(default=PadMode.Reflection, kw_only=True)
+    mode_mask: str = field(default="nearest", kw_only=True)
+    align_corners: bool = field(default=True, kw_only=True)
+    batch: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        Transform.__init__(self)
+        self.pad_mode = PadMode(self.pad_mode)
+
+    def maps(self, n: int, size: Size) -> Tensor:
+        """Draw a map for each of `n` pictures of `size` (height, width): float32 ``[n, 3, 3]`` on the CPU.
+
+        From positions in the result to positions in the picture; the centre is 0, the edges are -1 and 1.
+        """
+        raise NotImplementedError
+
+    def draw_state(self, n: int) -> None:
+        """Draw the maps."""
+        self._maps = self.maps(n, self._picture_size)
+
+    def values(self, n: int, low: float, high: float, neutral: float, draw: Draw = None) -> Tensor:
+        """`drawn_values` with this step's ``p`` and ``batch``."""
+        return drawn_values(n, low, high, neutral, p=self.p, draw=draw, batch=self.batch)
+
+
+@dataclass(eq=False, repr=False)
+class Flip(SpaceTransform):
+    """Mirror left to right, exactly.
+
+    Args:
+        p: probability for each picture.
+        draw: fixes the choice (1 mirrors): a number, one for each picture, or a function of their number.
+    """
+
+    p: float = 0.5
+    draw: Draw = None
+
+    def maps(self, n: int, size: Size) -> Tensor:
+        """-1 on the x axis mirrors."""
+        sign = 1 - 2 * self.values(n, 1, 1, 0, self.draw)
+        one, zero = torch.ones(n), torch.zeros(n)
+        return affine_map(sign, zero, zero, one, zero, zero)
+
+
+@dataclass(eq=False, repr=False)
+class Dihedral(SpaceTransform):
+    """One of the 8 symmetries of the square, exactly; of pictures that are no squares, one of the 4 that keep the shape.
+
+    Args:
+        p: probability for each picture.
+        draw: fixes the symmetry (0 to 7): a number, one for each picture, or a function of their number.
+    """
+
+    p: float = 0.5
+    draw: Draw = None
+
+    def maps(self, n: int, size: Size) -> Tensor:
+        """The matrices of the symmetries drawn."""
+        offered = range(8) if size[0] == size[1] else (0, 1, 2, 4)
+        drawn = self.values(n, 0, len(offered), 0, self.draw)
+        kinds = [int(k) if self.draw is not None else offered[min(int(k), len(offered) - 1)] for k in drawn.tolist()]
+        maps = torch.eye(3).repeat(n, 1, 1)
+        maps[:, :2, :2] = torch.tensor([matrix_of(kind) for kind in kinds])
+        return maps
+
+
+@dataclass(eq=False, repr=False)
+class Rotate(SpaceTransform):
+    """Turn by up to `max_deg` degrees either way, against the clock for positive angles; no distortion on any shape.
+
+    Args:
+        max_deg: largest angle.
+        p: probability for each picture.
+        draw: fixes the angle in degrees: a number, one for each picture, or a function of their number.
+    """
+
+    max_deg: float = 10.0
+    p: float = 0.5
+    draw: Draw = None
+
+    def maps(self, n: int, size: Size) -> Tensor:
+        """Rotations in pixels, written in coordinates of -1 to 1."""
+        angle = self.values(n, -self.max_deg, self.max_deg, 0, self.draw) * (math.pi / 180)
+        cos, sin, zero = angle.cos(), angle.sin(), torch.zeros(n)
+        aspect = size[0] / size[1]
+        return affine_map(cos, -sin * aspect, sin / aspect, cos, zero, zero)
+
+
+@dataclass(eq=False, repr=False)
+class Zoom(SpaceTransform):
+    """Enlarge by a factor, around a random point.
+
+    Args:
+        min_zoom: least factor; below 1 the picture gets smaller.
+        max_zoom: largest factor.
+        p: probability for each picture.
+        draw: fixes the factor: a number, one for each picture, or a function of their number.
+        draw_x: fixes where to zoom in, 0 (left) to 1.
+        draw_y: the same from top to bottom.
+    """
+
+    min_zoom: float = 1.0
+    max_zoom: float = 1.1
+    p: float = 0.5
+    draw: Draw = None
+    draw_x: Draw = None
+    draw_y: Draw = None
+
+    def maps(self, n: int, size: Size) -> Tensor:
+        """The part of the picture that fills the result."""
+        share = 1 / self.values(n, self.min_zoom, self.max_zoom, 1, self.draw)
+        x, y = (drawn_values(n, 0, 1, 0.5, draw=draw, batch=self.batch) for draw in (self.draw_x, self.draw_y))
+        zero = torch.zeros(n)
+        return affine_map(share, zero, zero, share, (1 - share) * (2 * x - 1), (1 - share) * (2 * y - 1))
+
+
+@dataclass(eq=False, repr=False)
+class Warp(SpaceTransform):
+    """Look from another side: a change of perspective.
+
+    Args:
+        magnitude: largest shift of the corners, in halves of the picture's extent.
+        p: probability for each picture.
+        draw_x: fixes the shift in x, -1 to 1: a number, one for each picture, or a function of their number.
+        draw_y: fixes the shift in y.
+    """
+
+    magnitude: float = 0.2
+    p: float = 0.5
+    draw_x: Draw = None
+    draw_y: Draw = None
+
+    def maps(self, n: int, size: Size) -> Tensor:
+        """Two opposite sides grow, the other way for the other two."""
+        x = self.values(n, -self.magnitude, self.magnitude, 0, self.draw_x)
+        y = self.values(n, -self.magnitude, self.magnitude, 0, self.draw_y)
+        corners = [(-1 - y, -1 - x), (1 + y, -1 + x), (-1 + y, 1 + x), (1 - y, 1 - x)]
+        maps = perspective_map(torch.stack([torch.stack(corner, -1) for corner in corners], 1))
+        maps[(x == 0) & (y == 0)] = torch.eye(3)  # without rounding
+        return maps
+
+
+@dataclass(eq=False, repr=False)
+class RandomResizedCropGPU(SpaceTransform):
+    """Scale a random part of each picture to `size`, on the device; in validation nothing is done.
+
+    Args:
+        size: height and width of the result, or one number.
+        min_scale: least share of the area.
+        max_scale: largest share of the area.
+        ratio: least and largest width over height of the part, relative to the picture's.
+    """
+
+    size: SizeArgument = None
+    min_scale: float = 0.08
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    max_scale: float = 1.0
+    p: float = 1.0
+
+    def maps(self, n: int, size: Size) -> Tensor:
+        """A part with sides between 0 and 1 of the picture's, anywhere inside it."""
+        area = self.values(n, self.min_scale, self.max_scale, 1)
+        shape = uniform_per_item(n, math.log(self.ratio[0]), math.log(self.ratio[1])).exp()
+        shape = torch.where(area == 1, torch.tensor(1.0), shape)
+        wide, high = (area * shape).sqrt().clamp(max=1), (area / shape).sqrt().clamp(max=1)
+        x, y, zero = rand_per_item(n) * 2 - 1, rand_per_item(n) * 2 - 1, torch.zeros(n)
+        return affine_map(wide, zero, zero, high, (1 - wide) * x, (1 - high) * y)
