@@ -30,8 +30,8 @@ def collate(samples: Sequence[Any], name_of: Namer | None = None) -> Any:
         name_of: gives the name of sample number i, for messages.
 
     Raises:
-        DataError: the samples do not fit each other, or hold something that is no part of a batch. The message names the
-            part, its type, the shapes, and the two items.
+        DataError: the samples do not fit each other, or hold something that is no part of a batch. The message names
+            the part, its type, the shapes, and the two items.
 
     >>> collate([(1, "a"), (2, "b")])
     (tensor([1, 2]), ['a', 'b'])
@@ -117,7 +117,7 @@ def _stack(parts: list[Any], place: str, name_of: Namer) -> Tensor:
         batch = torch.stack(bare)
     if kind is Tensor:
         return batch
-    typed = cast(batch, kind)
+    typed: Tensor = cast(batch, kind)
     typed.__dict__.update(metadata(first))
     return typed
 

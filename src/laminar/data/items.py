@@ -1,8 +1,9 @@
-"""What a list of items is: a sequence, an array, a tensor, a data frame or a data set; and how to name one item in a message."""
+"""What items may be kept in (a list, an array, a data frame, a data set), and what an item is called in messages."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import PurePath
 from typing import Any
 
@@ -62,7 +63,7 @@ def _as_run(indices: Sequence[int]) -> slice | None:
     if count == 0:
         return slice(0, 0)
     first = indices[0]
-    if first >= 0 and indices[-1] == first + count - 1 and all(b - a == 1 for a, b in zip(indices, indices[1:])):
+    if first >= 0 and indices[-1] == first + count - 1 and all(b - a == 1 for a, b in pairwise(indices)):
         return slice(first, first + count)
     return None
 

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
-from laminar.core.errors import DataError, describe, suggest
+from laminar.core.errors import ConfigError, DataError, describe, suggest
 from laminar.core.random import deterministic
+from laminar.core.transform import ItemTransform
 
 __all__ = ["parent_label", "RegexLabeller", "ColReader", "ItemGetter", "AttrGetter"]
 
@@ -24,43 +25,41 @@ def parent_label(o: str | Path) -> str:
     return Path(o).parent.name
 
 
-class RegexLabeller:
-    """Label a file by the first group of a regular expression, tried on its path with ``/`` between the parts.
+class RegexLabeller(ItemTransform):
+    r"""Label a file by the first group of a regular expression, tried on its path with ``/`` between the parts.
 
     Args:
         pat: the expression, with one group.
         match: it must match from the path's beginning; otherwise it may match anywhere.
 
-    >>> RegexLabeller(r"([^/]+)_\\d+.jpg$")("pets/great_pyrenees_173.jpg")
+    >>> RegexLabeller(r"([^/]+)_\d+.jpg$")("pets/great_pyrenees_173.jpg")
     'great_pyrenees'
     """
 
     deterministic = True
 
     def __init__(self, pat: str | re.Pattern[str], match: bool = False) -> None:
-        self.pat, self.match = re.compile(pat), match
-        if self.pat.groups < 1:
-            raise DataError(
-                f"the pattern {self.pat.pattern!r} has no group; put round brackets around the part that is the label"
+        super().__init__()
+        self.pat, self.match = pat if isinstance(pat, str) else pat.pattern, match
+        self._compiled = re.compile(pat)
+        if self._compiled.groups < 1:
+            raise ConfigError(
+                f"the pattern {self.pat!r} has no group; put round brackets around the part that is the label"
             )
 
-    def __call__(self, o: str | Path) -> str:
-        """The label of path `o`.
-
-        Raises:
-            DataError: the pattern does not match.
-        """
+    def encodes(self, o: object) -> object:
+        """The label of path `o`."""
         path = o.as_posix() if isinstance(o, PurePath) else str(o).replace(os.sep, "/")
-        found = self.pat.match(path) if self.match else self.pat.search(path)
+        found = self._compiled.match(path) if self.match else self._compiled.search(path)
         if found is None:
-            raise DataError(f"the pattern {self.pat.pattern!r} does not match the path {path!r}")
+            raise DataError(f"the pattern {self.pat!r} does not match the path {path!r}")
         return found.group(1)
 
     def __repr__(self) -> str:
-        return f"RegexLabeller({self.pat.pattern!r})"
+        return f"RegexLabeller({self.pat!r})"
 
 
-class ColReader:
+class ColReader(ItemTransform):
     """Read one or several columns of a row (of a data frame, dict, named tuple or sequence).
 
     Args:
@@ -82,11 +81,12 @@ class ColReader:
         suff: str = "",
         label_delim: str | None = None,
     ) -> None:
+        super().__init__()
         self.cols = cols
         self.pref = f"{pref}{os.path.sep}" if isinstance(pref, Path) else pref
         self.suff, self.label_delim = suff, label_delim
 
-    def __call__(self, row: Any) -> Any:
+    def encodes(self, row: object) -> object:
         """The value in `row`, or the list of values."""
         if isinstance(self.cols, str | int):
             return self._read(row, self.cols)
@@ -119,8 +119,8 @@ def _cell(row: Any, column: str | int) -> Any:
     except (KeyError, IndexError, AttributeError, TypeError) as error:
         names = _column_names(row)
         raise DataError(
-            f"there is no column {column!r} in {describe(row)}.{suggest(str(column), names)}"
-            + (f" Its columns are: {', '.join(names)}." if names else "")
+            f"there is no {column!r} in {describe(row)}.{suggest(str(column), names)}"
+            + (f" It has: {', '.join(names)}." if names else "")
         ) from error
 
 
@@ -131,31 +131,33 @@ def _column_names(row: Any) -> list[str]:
     return [str(name) for name in names]
 
 
-class ItemGetter:
+class ItemGetter(ItemTransform):
     """Get member `i` of an item that is a tuple, list or dict."""
 
     deterministic = True
 
     def __init__(self, i: int | str) -> None:
+        super().__init__()
         self.i = i
 
-    def __call__(self, o: Any) -> Any:
+    def encodes(self, o: object) -> object:
         """Member `i` of `o`."""
-        return o[self.i]
+        return _cell(o, self.i)
 
     def __repr__(self) -> str:
         return f"ItemGetter({self.i!r})"
 
 
-class AttrGetter:
+class AttrGetter(ItemTransform):
     """Get attribute `nm` of an item, `default` where it has none."""
 
     deterministic = True
 
     def __init__(self, nm: str, default: Any = None) -> None:
+        super().__init__()
         self.nm, self.default = nm, default
 
-    def __call__(self, o: Any) -> Any:
+    def encodes(self, o: object) -> object:
         """The attribute of `o`."""
         return getattr(o, self.nm, self.default)
 

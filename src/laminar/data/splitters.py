@@ -1,7 +1,7 @@
-"""Dividing items into training and validation: each splitter maps the items to the numbers of the items in each split.
+"""Dividing items into training and validation: a splitter maps items to the numbers of the items in each split.
 
-Random splits have a generator of their own and order files by name first, so the split of a folder is the same however its
-files were listed, and the caller's random state is left alone.
+Random splits have a generator of their own and order files by name first, so the split of a folder is the same however
+its files were listed, and the caller's random state is left alone.
 """
 
 from __future__ import annotations
@@ -57,9 +57,10 @@ def _shuffled(items: Any, seed: int | None) -> list[int]:
 
 def _share(size: float, count: int, what: str) -> int:
     """How many items a share (below 1) or number of items is; at least one, and one is left over."""
-    if not size > 0 or (isinstance(size, float) and size > 1):
+    is_share = size < 1
+    if size <= 0 or (not is_share and size != int(size)):
         raise ConfigError(f"{what} must be a share between 0 and 1, or a number of items, not {size!r}")
-    wanted = int(size * count) if isinstance(size, float) else size
+    wanted = int(size * count) if is_share else int(size)
     if count < 2:
         raise DataError(f"{count} item(s) cannot be divided into training and validation; at least 2 are needed")
     return min(max(wanted, 1), count - 1)
@@ -223,9 +224,10 @@ class GrandparentSplitter:
         there = ", ".join(f"{name!r} ({n} items)" for name, n in counts.most_common(8))
         guess = next((text for name in wanted if (text := suggest(name, counts))), "")
         raise DataError(
-            f"GrandparentSplitter: no item lies in a folder {' or '.join(map(repr, wanted))} two levels above the file, as in "
-            f"{wanted[0]}/cat/1.jpg. The folders there are: {there or 'none'}.{guess} Pass {argument}=... with one of "
-            f"them ({argument.removesuffix('_name')}=... in from_folder), or split at random with valid_pct=0.2."
+            f"GrandparentSplitter: no item lies in a folder {' or '.join(map(repr, wanted))} two levels above the "
+            f"file, as in {wanted[0]}/cat/1.jpg. The folders there are: {there or 'none'}.{guess} "
+            f"Pass {argument}=... with one of them ({argument.removesuffix('_name')}=... in from_folder), "
+            "or split at random with valid_pct=0.2."
         )
 
 
@@ -288,8 +290,8 @@ class FileSplitter:
         valid = [index for index, item in enumerate(_each(items)) if Path(item).name in names]
         if not valid:
             raise DataError(
-                f"FileSplitter: none of the {len(names)} names in {listing} (for example {min(names, default='')!r}) is the "
-                f"name of one of the {len(items)} items (for example {_example(items)!r})"
+                f"FileSplitter: none of the {len(names)} names in {listing} (for example {min(names, default='')!r}) "
+                f"is the name of one of the {len(items)} items (for example {_example(items)!r})"
             )
         return _others(valid, len(items)), valid
 

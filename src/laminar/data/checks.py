@@ -1,0 +1,103 @@
+"""Looking at data before training starts, so that what is wrong with them is said at once and by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from laminar.core.errors import DataError
+from laminar.data.items import item_at, name_of
+from laminar.data.showing import types_of
+from laminar.data.transforms import Categorize, MultiCategorize
+from laminar.data.vocab import CategoryMap, as_label, is_missing, listed
+
+__all__ = ["check_targets", "check_not_empty", "check_first_items"]
+
+_LOOKED_AT = (8, 2)  # items of training, and of each other split, that are made and collated when loaders are built
+
+
+def check_not_empty(splits: list[list[int]] | None, count: int, where: str) -> None:
+    """Refuse splits without items.
+
+    Args:
+        splits: numbers of the items in each split.
+        count: how many items there are.
+        where: what made the splits, for the message.
+
+    Raises:
+        DataError: naming the empty split and the sizes of all.
+    """
+    if count == 0:
+        raise DataError(f"there are no items to load ({where})")
+    for number, split in enumerate(splits or ()):
+        if not split:
+            name = {0: "the training split", 1: "the validation split"}.get(number, f"split {number}")
+            sizes = ", ".join(str(len(other)) for other in splits or ())
+            raise DataError(
+                f"{name} is empty: {where} divided {count} items into {sizes}. "
+                "Give a splitter that finds items for both, for example splitter=RandomSplitter(0.2)."
+            )
+
+
+def check_targets(lists: Iterable[Any]) -> None:
+    """Check the labels of all splits against the classes that training knows.
+
+    Args:
+        lists: the `TfmdLists` of the targets.
+
+    Raises:
+        DataError: there is one class only, or a label of another split is no class; naming labels and files.
+    """
+    for tl in lists:
+        for transform in tl.tfms.transforms:
+            if isinstance(transform, Categorize | MultiCategorize) and transform.vocab is not None:
+                _check_classes(tl, transform, transform.vocab)
+
+
+def _check_classes(tl: Any, transform: Categorize | MultiCategorize, vocab: CategoryMap) -> None:
+    if isinstance(transform, Categorize) and len(vocab) < 2 and not transform.add_na:
+        raise DataError(
+            f"there is one class only, {vocab[0]!r}, in all {len(tl)} items: there is nothing to tell apart. "
+            "Does the label function (get_y, label_func, the folders) give what you mean? "
+            f"It gives {vocab[0]!r} for {name_of(item_at(tl.items, 0))}."
+            if len(vocab)
+            else f"none of the {len(tl)} items has a label"
+        )
+    if transform.add_na:
+        return
+    raw = tl.up_to(transform)
+    for number in range(0 if transform.given else 1, tl.n_subsets):
+        _check_known(raw.subset(number), transform, vocab, number)
+
+
+def _check_known(raw: Any, transform: Categorize | MultiCategorize, vocab: CategoryMap, number: int) -> None:
+    unknown: dict[Any, list[str]] = {}
+    for index in range(len(raw)):
+        labels = raw[index]
+        for label in labels if isinstance(transform, MultiCategorize) else [labels]:
+            if is_missing(label) or as_label(label) not in vocab.o2i:
+                unknown.setdefault(as_label(label), []).append(name_of(item_at(raw.items, index)))
+    if unknown:
+        label, files = max(unknown.items(), key=lambda found: len(found[1]))
+        where = {0: "training", 1: "validation"}.get(number, f"split {number}")
+        others = f" (so are {listed(other for other in unknown if other != label)})" if len(unknown) > 1 else ""
+        known = "none of the classes in vocab" if transform.given else "no class of the training items"
+        raise DataError(
+            f"label {label!r}{others}, found in {where}, is {known}: {listed(vocab)}. "
+            f"It belongs to {len(files)} item(s): {', '.join(files[:5])}{', ...' if len(files) > 5 else ''}. "
+            "Put such items into training too, leave them out, or give all classes: CategoryBlock(vocab=[...])."
+        )
+
+
+def check_first_items(loaders: Iterable[Any]) -> None:
+    """Make a small batch of items from all over each loader's data: what cannot be made or collated says so now.
+
+    Args:
+        loaders: one for each split, training first.
+    """
+    for number, loader in enumerate(loaders):
+        count = loader.n_items
+        wanted = min(_LOOKED_AT[min(number, 1)], count, loader.bs)
+        if loader.sampler is None and wanted:
+            batch = loader.peek([i * (count - 1) // max(1, wanted - 1) for i in range(wanted)])
+            loader.remember_types(types_of(batch))

@@ -1,0 +1,234 @@
+"""What a loader asks its data for, and how the answer is made: the same here and in worker processes.
+
+A request carries its whole address (seed, epoch, number of the batch, items), so what comes back does not depend on who
+answers it, nor on what was asked before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from multiprocessing.reduction import ForkingPickler
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, TensorDataset, get_worker_info
+
+from laminar.core.pipeline import Pipeline
+from laminar.core.random import item_random
+from laminar.data.collate import collate
+from laminar.data.items import item_at, name_of
+
+__all__ = ["BatchRequest", "Fetched", "Fetcher", "SkipItemException", "WorkerFailure"]
+
+
+class SkipItemException(Exception):
+    """Raised by a transform to leave an item out of its batch."""
+
+
+class BatchRequest(NamedTuple):
+    """The address of a batch.
+
+    Attributes:
+        seed: of the run.
+        epoch: how often the data had been gone through before.
+        number: of the batch in its epoch.
+        indices: numbers of the items in the data set.
+    """
+
+    seed: int
+    epoch: int
+    number: int
+    indices: Sequence[int]
+
+
+class Fetched(NamedTuple):
+    """An answered request: the collated batch, and the numbers of the items that are in it."""
+
+    batch: Any
+    items: Sequence[int]
+
+
+class WorkerFailure:
+    """An exception on its way from a worker process, with its notes and the text of its traceback."""
+
+    def __init__(self, error: Exception) -> None:
+        self.text = "".join(traceback.format_exception(error))
+        try:
+            ForkingPickler.loads(ForkingPickler.dumps(error))
+            self.error: Exception | None = error
+        except Exception:  # noqa: BLE001  # an exception's own pickling may fail in any way; its text travels then
+            self.error = None
+            self.kind = type(error).__name__
+
+    def throw(self) -> None:
+        """Raise the exception again, here."""
+        if self.error is None:
+            raise RuntimeError(f"{self.kind} in a worker process:\n{self.text}")
+        self.error.add_note(f"Where it happened, in a worker process:\n{self.text}")
+        raise self.error
+
+
+class Fetcher(Dataset[Any]):
+    """Answers requests: items, item transforms, collation. A map-style data set for torch's loader.
+
+    Args:
+        dataset: what items come from.
+        after_item: transforms of an item.
+        before_batch: transforms of the list of samples.
+        create_item: makes an item of its number; None indexes `dataset`.
+        create_batch: makes a batch of samples; None collates them.
+        split: the split's name, for messages.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        after_item: Pipeline,
+        before_batch: Pipeline,
+        create_item: Callable[[int], Any] | None,
+        create_batch: Callable[[list[Any]], Any] | None,
+        split: str,
+    ) -> None:
+        self.dataset, self.after_item, self.before_batch = dataset, after_item, before_batch
+        self.create_item, self.create_batch, self.split = create_item, create_batch, split
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether making a sample draws no random numbers."""
+        return self.after_item.deterministic and self.create_item is None and _draws_nothing(self.dataset)
+
+    def __getitem__(self, request: BatchRequest) -> Fetched | WorkerFailure:
+        """Answer for torch's loader, in a worker process."""
+        try:
+            return self.fetch(request)
+        except Exception as error:  # noqa: BLE001  # not hidden: raised again in the main process, with its notes
+            return WorkerFailure(error)
+
+    def fetch(self, request: BatchRequest) -> Fetched:
+        """Make the batch that `request` addresses."""
+        whole = self._whole_batches()
+        if whole is not None:
+            return Fetched(whole(request.indices), request.indices)
+        quiet, quiet_batch = self.deterministic, self.before_batch.deterministic and self.create_batch is None
+        with self._generators_kept(request, quiet and quiet_batch):
+            kept, samples = self._samples(request, quiet)
+            if not samples:
+                return Fetched(None, ())
+            with _drawing(request.seed, request.epoch, -1 - request.number, quiet_batch):
+                return Fetched(self.make_batch(samples, kept), kept)
+
+    def _whole_batches(self) -> Callable[[Sequence[int]], Any] | None:
+        """How to get a whole batch at once, if nothing is to be done for each item."""
+        if len(self.after_item) or len(self.before_batch) or self.create_item or self.create_batch:
+            return None
+        return _whole_batches(self.dataset)
+
+    def make_batch(self, samples: list[Any], kept: Sequence[int]) -> Any:
+        """Run what stands between samples and their batch; `kept` are the numbers of their items."""
+        try:
+            samples = self.before_batch(samples)
+            if self.create_batch is not None:
+                return self.create_batch(samples)
+            return collate(samples, lambda i: self.name_of(kept[i]) if i < len(kept) else f"sample {i}")
+        except Exception as error:
+            error.add_note(
+                f"while making a batch of {len(kept)} items of the {self.split}, beginning with {self.name_of(kept[0])}"
+            )
+            raise
+
+    def _samples(self, request: BatchRequest, quiet: bool) -> tuple[Sequence[int], list[Any]]:
+        many = getattr(self.dataset, "__getitems__", None)
+        if many is not None and quiet:
+            samples = list(many(list(request.indices)))
+            return request.indices, [self.after_item(sample) for sample in samples] if len(self.after_item) else samples
+        kept, samples = [], []
+        for index in request.indices:
+            try:
+                samples.append(self._sample(request.seed, request.epoch, index, quiet))
+                kept.append(index)
+            except SkipItemException:
+                continue
+        return kept, samples
+
+    def _sample(self, seed: int, epoch: int, index: int, quiet: bool) -> Any:
+        """Make one sample. What it draws from global generators depends on its address; they are left disturbed."""
+        try:
+            with _drawing(seed, epoch, index, quiet):
+                item = item_at(self.dataset, index) if self.create_item is None else self.create_item(index)
+                return self.after_item(item)
+        except SkipItemException:
+            raise
+        except Exception as error:
+            error.add_note(f"while making item {index} of the {self.split}: {self.name_of(index)}")
+            raise
+
+    def item(self, seed: int, epoch: int, index: int) -> Any:
+        """Make one sample and leave the caller's generators as they were."""
+        quiet = self.deterministic
+        with self._generators_kept(BatchRequest(seed, epoch, 0, (index,)), quiet):
+            return self._sample(seed, epoch, index, quiet)
+
+    @staticmethod
+    def _generators_kept(request: BatchRequest, quiet: bool) -> contextlib.AbstractContextManager[None]:
+        """Give the caller's generators back at the end, once for the batch; in a worker process nobody looks."""
+        if quiet or get_worker_info() is not None or not request.indices:
+            return _NOTHING
+        return item_random(request.seed, request.epoch, request.indices[0], restore=True)
+
+    def name_of(self, index: int) -> str:
+        """What to call item number `index` in a message: its file, where that is known."""
+        raw = getattr(self.dataset, "items", None)
+        if raw is None or callable(raw):
+            return f"item {index} of {type(self.dataset).__name__}"
+        return name_of(item_at(raw, index))
+
+
+class EpochRequests:
+    """The requests of (the rest of) an epoch, as torch's loader iterates over its sampler.
+
+    It is filled anew before each epoch, so that workers can be kept from one epoch to the next.
+    """
+
+    def __init__(self) -> None:
+        self.requests: Iterable[BatchRequest] = ()
+        self.count = 0
+
+    def __iter__(self) -> Iterator[BatchRequest]:
+        return iter(self.requests)
+
+    def __len__(self) -> int:
+        return self.count
+
+
+_NOTHING = contextlib.nullcontext()
+
+
+def _drawing(seed: int, epoch: int, address: int, quiet: bool) -> contextlib.AbstractContextManager[None]:
+    """Seed the global generators from an address; where nothing is drawn, nothing is paid."""
+    return _NOTHING if quiet else item_random(seed, epoch, address, restore=False)
+
+
+def _draws_nothing(dataset: Any) -> bool:
+    """Whether getting an item draws no random numbers. A data set of unknown kind may well do so."""
+    known = isinstance(dataset, list | tuple | range | Tensor | TensorDataset) or hasattr(dataset, "iloc")
+    return bool(getattr(dataset, "deterministic", known or hasattr(dataset, "dtype")))
+
+
+def _whole_batches(dataset: Any) -> Callable[[Sequence[int]], Any] | None:
+    """How to get a whole batch at once, without a step for each item; None if the data is not in memory."""
+    if type(dataset) is TensorDataset:
+        return partial(rows_of, dataset.tensors)
+    if isinstance(dataset, Tensor):
+        return partial(rows_of, dataset)
+    whole: Callable[[], Callable[[Sequence[int]], Any] | None] | None = getattr(dataset, "whole_batches", None)
+    return None if whole is None else whole()
+
+
+def rows_of(data: Any, indices: Sequence[int]) -> Any:
+    """The rows of a tensor, or of each tensor in a tuple."""
+    rows = torch.as_tensor(indices if isinstance(indices, list) else list(indices))
+    return data[rows] if isinstance(data, Tensor) else tuple(tensor[rows] for tensor in data)

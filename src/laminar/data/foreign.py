@@ -1,0 +1,183 @@
+"""`ForeignLoader`: any iterable of batches, made to look like a loader of ours as far as it can."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence, Sized
+from typing import Any, NoReturn, Self
+
+import torch
+import torch.utils.data as torch_data
+from torch import Tensor
+
+from laminar.core.device import to_cpu, to_device
+from laminar.core.errors import ConfigError, DataError
+from laminar.core.pipeline import Pipeline
+from laminar.core.types import TensorCategory, TensorMultiCategory, cast
+from laminar.data.collate import first_items, uncollate
+from laminar.data.showing import DecodesBatches
+from laminar.data.transforms import Categorize, MultiCategorize, OneHotEncode
+from laminar.data.vocab import CategoryMap
+
+__all__ = ["ForeignLoader"]
+
+
+class ForeignLoader(DecodesBatches):
+    """An iterable of batches (torch's loader, a list, a generator function's object) as a source of training data.
+
+    Batches are moved to the device; with `types`, their parts get a meaning, so that they can be decoded and shown.
+
+    Args:
+        batches: the iterable; iterated anew in each epoch.
+        device: where batches go; None leaves them where they are.
+        types: typed tensor class of each part of a batch.
+        n_inp: how many parts are inputs of the model; all but the last when None.
+        vocab: names of the classes.
+    """
+
+    def __init__(
+        self,
+        batches: Any,
+        device: torch.device | str | int | None = None,
+        types: Sequence[type] | None = None,
+        n_inp: int | None = None,
+        vocab: Sequence[Any] | None = None,
+    ) -> None:
+        if not hasattr(batches, "__iter__"):
+            raise ConfigError(f"an iterable of batches is needed, got {type(batches).__name__}")
+        if iter(batches) is batches:
+            raise ConfigError(
+                f"a {type(batches).__name__} can be gone through only once; training does so in every epoch. "
+                "Give something that starts anew each time: a list of batches, a torch DataLoader, "
+                "or an object whose __iter__ is a generator."
+            )
+        self.batches = batches
+        self.dataset = getattr(batches, "dataset", None)
+        self.device = None if device is None else torch.device(device)
+        self.given_types = None if types is None else tuple(types)
+        self._n_inp, self._vocab = n_inp, None if vocab is None else CategoryMap(vocab, sort=False)
+        self.after_item, self.after_batch = Pipeline(), Pipeline()
+
+    def __len__(self) -> int:
+        """How many batches an epoch has.
+
+        Raises:
+            TypeError: the iterable does not know.
+        """
+        if not isinstance(self.batches, Sized):
+            raise TypeError(f"{type(self.batches).__name__} does not know how many batches it has")
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self._finish, self.batches)
+
+    def _finish(self, batch: Any) -> Any:
+        batch = batch if self.device is None else to_device(batch, self.device, non_blocking=True)
+        return self.after_batch(self._typed(batch)) if len(self.after_batch) else batch
+
+    def _typed(self, batch: Any) -> Any:
+        if self.given_types is None or not isinstance(batch, tuple | list):
+            return batch
+        return tuple(
+            cast(part, kind) if isinstance(part, Tensor) else part
+            for part, kind in zip(batch, self.given_types, strict=False)
+        )
+
+    def one_batch(self) -> Any:
+        """The first batch.
+
+        Raises:
+            DataError: there is none.
+        """
+        for batch in self.batches:
+            return self._finish(batch)
+        raise DataError(f"{type(self.batches).__name__} gives no batch")
+
+    def peek(self, indices: Sequence[int]) -> Any:
+        """The first batch; which items are in it, the iterable decides."""
+        return self.one_batch()
+
+    @property
+    def types(self) -> tuple[type, ...]:
+        """The classes of the parts of a batch: those given, else those found in the first batch."""
+        return super().types if self.given_types is None else self.given_types
+
+    @property
+    def n_inp(self) -> int:
+        """How many parts of a batch go into the model; the others are targets."""
+        return super().n_inp if self._n_inp is None else self._n_inp
+
+    @property
+    def vocab(self) -> Any:
+        """The classes, if they were given or the data set names them (``dataset.classes``)."""
+        return self._vocab if self._vocab is not None else getattr(self.dataset, "classes", None)
+
+    def decode_batch(self, b: Any, max_n: int | None = 9, full: bool = True) -> list[Any]:
+        """Take a batch apart into typed values that can be shown.
+
+        Raises:
+            ConfigError: the types were not given.
+        """
+        if self.given_types is None:
+            self._explain("decode or show")
+        batch = self.after_batch.decode(to_cpu(self._typed(first_items(b, max_n))))
+        return [tuple(map(self._named, sample)) for sample in uncollate(batch)]
+
+    def _named(self, part: Any) -> Any:
+        """The class's name of a number, where the names are known."""
+        if self.vocab is None:
+            return part
+        names = list(self.vocab)
+        if isinstance(part, TensorMultiCategory):
+            return MultiCategorize(names).decode(OneHotEncode(len(names)).decode(part))
+        return Categorize(names).decode(part) if isinstance(part, TensorCategory) else part
+
+    def _explain(self, wish: str) -> NoReturn:
+        raise ConfigError(
+            f"cannot {wish} batches of {type(self.batches).__name__}: nothing says what their parts mean. Say it: "
+            "DataLoaders(train, valid, types=(TensorImage, TensorCategory), vocab=['cat', 'dog'])."
+        )
+
+    def eval_loader(self) -> ForeignLoader:
+        """The same batches in the order of the data set, as far as can be had: torch's loader is made anew for it."""
+        batches = self.batches
+        if type(batches) is torch_data.DataLoader and not isinstance(batches.dataset, torch_data.IterableDataset):
+            batches = torch_data.DataLoader(
+                batches.dataset,
+                batch_size=batches.batch_size or 1,
+                collate_fn=batches.collate_fn,
+                num_workers=batches.num_workers,
+                pin_memory=batches.pin_memory,
+                generator=torch.Generator(),
+            )
+        return self._like(batches)
+
+    def new(self, dataset: Any = None, **changes: Any) -> NoReturn:
+        """Cannot be: other items need the transforms that made these batches."""
+        self._explain("make other items into")
+
+    def with_batches(self, batches: Any) -> ForeignLoader:
+        """Other batches of the same meaning."""
+        return self._like(batches)
+
+    def _like(self, batches: Any) -> ForeignLoader:
+        other = ForeignLoader(batches, self.device, self.given_types, self._n_inp, self._vocab)
+        other.after_batch = self.after_batch
+        return other
+
+    def add_tfms(self, tfms: Any, event: str = "after_batch") -> None:
+        """Add batch transforms; a part's type, which they go by, must have been given."""
+        if event != "after_batch":
+            raise ConfigError(
+                f"the batches of {type(self.batches).__name__} are made elsewhere: only after_batch can be added to"
+            )
+        if self.given_types is None:
+            self._explain("transform")
+        self.after_batch = Pipeline([*self.after_batch, *Pipeline(tfms)])
+
+    def to(self, device: torch.device | str | int | None) -> Self:
+        """Send batches to `device` from now on."""
+        self.device = None if device is None else torch.device(device)
+        return self
+
+    def __repr__(self) -> str:
+        return f"ForeignLoader({type(self.batches).__name__})"

@@ -1,0 +1,385 @@
+"""`DataLoader`: batches whose content depends on an address (seed, epoch, items) and on nothing else."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from typing import Any, Never, Self, TypedDict, Unpack
+
+import torch
+import torch.utils.data as torch_data
+
+from laminar.core.device import to_device
+from laminar.core.errors import ConfigError, DataError, check_keywords
+from laminar.core.pipeline import Pipeline
+from laminar.core.random import batch_random, current_seed, item_random, permutation
+from laminar.data.fetching import BatchRequest, EpochRequests, Fetched, Fetcher, WorkerFailure
+from laminar.data.showing import DecodesBatches
+
+__all__ = ["DataLoader", "TfmdDL", "LoaderOptions"]
+
+Transforms = Callable[[Any], Any] | Iterable[Callable[[Any], Any]] | Pipeline | None
+Device = torch.device | str | int | None
+_PEEK = 1 << 40  # peeks are epochs of their own, beyond all that are trained
+_SAMPLER = -1 << 40  # address of what a sampler draws
+_SPLITS = {0: "training split", 1: "validation split", None: "data"}
+
+
+class LoaderOptions(TypedDict, total=False):
+    """Keyword arguments of `DataLoader`, which documents them."""
+
+    bs: int
+    shuffle: bool
+    drop_last: bool
+    num_workers: int
+    sampler: Iterable[int] | None
+    n: int | None
+    device: Device
+    after_item: Transforms
+    before_batch: Transforms
+    after_batch: Transforms
+    create_item: Callable[[int], Any] | None
+    create_batch: Callable[[list[Any]], Any] | None
+    pin_memory: bool | None
+    persistent_workers: bool
+    prefetch_factor: int | None
+    timeout: float
+    multiprocessing_context: Any
+    seed: int | None
+    split_idx: int | None
+    do_setup: bool
+
+
+class DataLoader(DecodesBatches):
+    """Batches of a data set, transformed item by item (in workers, if asked) and batch by batch (on the device).
+
+    What an item looks like depends on (seed, epoch, item) alone: it is the same for every number of workers and every
+    batch size, and can be looked at again with `item`. The caller's global random generators are left as they were.
+    Each iteration is one epoch.
+
+    Args:
+        dataset: anything with a length and items by number.
+        bs: items in a batch.
+        shuffle: another order in each epoch.
+        drop_last: leave out the last batch if it is smaller.
+        num_workers: processes that make batches; 0 makes them here.
+        sampler: the numbers of the items in the order wanted, iterated anew in each epoch; in place of `shuffle`.
+        n: use only the first `n` items.
+        device: where batches go; None leaves them where they are.
+        after_item: transforms of a sample.
+        before_batch: transforms of a list of samples.
+        after_batch: transforms of a batch, on the device.
+        create_item: makes an item of its number, in place of ``dataset[number]``.
+        create_batch: makes a batch of a list of samples, in place of `laminar.data.collate.collate`.
+        pin_memory: collate into page-locked memory; None does so with workers and a CUDA device.
+        persistent_workers: keep the processes from one epoch to the next.
+        prefetch_factor: batches each process makes ahead.
+        timeout: seconds to wait for a process, 0 for ever.
+        multiprocessing_context: how to start processes: "fork", "spawn", "forkserver" or a context.
+        seed: of the order and of all that is drawn; None takes the seed set for the run when an epoch begins.
+        split_idx: 0 training, 1 validation, for transforms that run on one of them; None takes the data set's.
+        do_setup: let the transforms learn from this loader what they want to know.
+
+    Raises:
+        ConfigError: the arguments contradict each other, or leave no batch.
+        TypeError: an unknown argument, with the nearest known one.
+
+    >>> [batch.tolist() for batch in DataLoader(range(5), bs=2)]
+    [[0, 1], [2, 3], [4]]
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        bs: int = 64,
+        *,
+        shuffle: bool = False,
+        drop_last: bool = False,
+        num_workers: int = 0,
+        sampler: Iterable[int] | None = None,
+        n: int | None = None,
+        device: Device = None,
+        after_item: Transforms = None,
+        before_batch: Transforms = None,
+        after_batch: Transforms = None,
+        create_item: Callable[[int], Any] | None = None,
+        create_batch: Callable[[list[Any]], Any] | None = None,
+        pin_memory: bool | None = None,
+        persistent_workers: bool = False,
+        prefetch_factor: int | None = None,
+        timeout: float = 0,
+        multiprocessing_context: Any = None,
+        seed: int | None = None,
+        split_idx: int | None = None,
+        do_setup: bool = True,
+        **unknown: Never,
+    ) -> None:
+        check_keywords(unknown, ["dataset", *_settings_of(DataLoader), "do_setup"], type(self).__name__)
+        self.dataset = dataset
+        self.bs, self.shuffle, self.drop_last, self.n = bs, shuffle, drop_last, n
+        self.num_workers, self.sampler, self.seed = num_workers, sampler, seed
+        self.device = None if device is None else torch.device(device)
+        self.create_item, self.create_batch = create_item, create_batch
+        self.pin_memory, self.persistent_workers = pin_memory, persistent_workers
+        self.prefetch_factor, self.timeout = prefetch_factor, timeout
+        self.multiprocessing_context = multiprocessing_context
+        self.split_idx = getattr(dataset, "split_idx", None) if split_idx is None else split_idx
+        self.after_item = _pipeline(after_item, self.split_idx)
+        self.before_batch = _pipeline(before_batch, self.split_idx)
+        self.after_batch = _pipeline(after_batch, self.split_idx)
+        self._check()
+        self._epoch, self._batch, self._iterating, self._peeks = 0, 0, False, 0
+        self._fetcher: Fetcher | None = None
+        self._kept_workers: tuple[torch_data.DataLoader[Any], EpochRequests] | None = None
+        if do_setup:
+            self.setup()
+
+    def _check(self) -> None:
+        if not hasattr(self.dataset, "__len__") or not hasattr(self.dataset, "__getitem__"):
+            raise ConfigError(
+                f"DataLoader needs a data set with a length and items by number, got {type(self.dataset).__name__}. "
+                "Any iterable of batches can be given to DataLoaders(train, valid) as it is."
+            )
+        if self.bs < 1 or self.num_workers < 0:
+            raise ConfigError(f"bs must be at least 1 and num_workers at least 0, got {self.bs} and {self.num_workers}")
+        if self.shuffle and self.sampler is not None:
+            raise ConfigError("shuffle=True and a sampler both say in what order items come; give one of them")
+        if self.sampler is not None and not isinstance(self.sampler, Sized):
+            raise ConfigError(f"the sampler ({type(self.sampler).__name__}) must have a length")
+        count = self.n_items
+        if self.drop_last and 0 < count < self.bs:
+            raise ConfigError(
+                f"no batch at all: there are {count} items, a batch takes bs={self.bs}, and drop_last=True leaves out "
+                f"the incomplete one. Pass bs={count} or less, or drop_last=False."
+            )
+
+    def setup(self) -> None:
+        """Let the transforms of items, of lists of samples and of batches learn from this loader, one after another."""
+        for pipeline in (self.after_item, self.before_batch, self.after_batch):
+            if len(pipeline):
+                pipeline.setup(self)
+
+    # ---- how much there is
+
+    @property
+    def n_items(self) -> int:
+        """How many items an epoch has."""
+        if isinstance(self.sampler, Sized):
+            return len(self.sampler)
+        return len(self.dataset) if self.n is None else min(self.n, len(self.dataset))
+
+    def __len__(self) -> int:
+        """How many batches an epoch has."""
+        return self.n_items // self.bs if self.drop_last else -(-self.n_items // self.bs)
+
+    # ---- iterating
+
+    @property
+    def epoch(self) -> int:
+        """Number of the epoch that runs now, or that comes next if none does."""
+        return self._epoch
+
+    def start_at(self, epoch: int, batch: int = 0) -> None:
+        """Let the next iteration begin with this batch of this epoch, as if all before had been done."""
+        self._epoch, self._batch, self._iterating = epoch, batch, False
+
+    def __iter__(self) -> Iterator[Any]:
+        """Give the batches of the next epoch (of the rest of it, after `start_at`)."""
+        if self._iterating:  # an iteration was left in the middle: its epoch is over
+            self._epoch, self._batch = self._epoch + 1, 0
+        epoch, self._iterating = self._epoch, True
+        seed = self._seed()
+        for request, fetched in self._fetch_all(seed, epoch, self._batch):
+            self._batch += 1
+            if len(fetched.items):
+                yield self._finish(request, fetched)
+        if self._epoch == epoch:
+            self._epoch, self._batch, self._iterating = epoch + 1, 0, False
+
+    def one_batch(self) -> Any:
+        """Make a single batch, in this process. Each call gives another one; the epochs to come are not affected.
+
+        Raises:
+            DataError: there are no items, or not one batch of them.
+        """
+        self._peeks += 1
+        if not len(self):
+            raise DataError(f"this loader has no batch: its {type(self.dataset).__name__} holds {self.n_items} items")
+        for request in self._requests(self._seed(), _PEEK + self._peeks, 0):
+            fetched = self._fetcher_now().fetch(request)
+            if len(fetched.items):
+                return self._finish(request, fetched)
+        raise DataError("this loader has no batch: every item was skipped")
+
+    def peek(self, indices: Sequence[int]) -> Any:
+        """Make a batch of the items with these numbers, in this process; the epochs to come are not affected.
+
+        Raises:
+            DataError: there are no items.
+        """
+        if not len(self.dataset):
+            raise DataError(f"this loader has nothing to look at: its {type(self.dataset).__name__} holds no items")
+        request = BatchRequest(self._seed(), _PEEK, 0, list(indices))
+        return self._finish(request, self._fetcher_now().fetch(request))
+
+    def item(self, index: int, epoch: int = 0) -> Any:
+        """Item number `index` after its transforms, exactly as it is (or was) in epoch `epoch`."""
+        return self._fetcher_now().item(self._seed(), epoch, index)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where this loader is: with `load_state_dict`, another one goes on with the next batch."""
+        return {"epoch": self._epoch, "batch": self._batch, "peeks": self._peeks, "seed": self._seed()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where the loader with this `state_dict` was."""
+        self.seed, self._peeks = state["seed"], state["peeks"]
+        self.start_at(state["epoch"], state["batch"])
+
+    def _seed(self) -> int:
+        return current_seed() if self.seed is None else self.seed
+
+    def _order(self, seed: int, epoch: int) -> Sequence[int]:
+        if self.sampler is None:
+            return permutation(self.n_items, seed, epoch) if self.shuffle else range(self.n_items)
+        if hasattr(self.sampler, "set_epoch"):
+            self.sampler.set_epoch(epoch)
+        with item_random(seed, epoch, _SAMPLER):  # torch's samplers draw from the global generators
+            return [int(index) for index in self.sampler]
+
+    def _requests(self, seed: int, epoch: int, first: int) -> Iterator[BatchRequest]:
+        order = self._order(seed, epoch)
+        for number in range(first, len(self)):
+            yield BatchRequest(seed, epoch, number, order[number * self.bs : (number + 1) * self.bs])
+
+    def _fetch_all(self, seed: int, epoch: int, first: int) -> Iterator[tuple[BatchRequest, Fetched]]:
+        if not self.num_workers:
+            fetcher = self._fetcher_now()
+            for request in self._requests(seed, epoch, first):
+                yield request, fetcher.fetch(request)
+            return
+        loader, pending = self._kept_workers or self._workers()
+        self._kept_workers = (loader, pending) if self.persistent_workers else None
+        requests = list(self._requests(seed, epoch, first))
+        pending.requests, pending.count = requests, len(requests)
+        for request, answer in zip(requests, loader, strict=True):
+            if isinstance(answer, WorkerFailure):
+                answer.throw()
+            yield request, answer
+
+    def _fetcher_now(self) -> Fetcher:
+        if self._fetcher is None:
+            self._fetcher = Fetcher(
+                self.dataset,
+                self.after_item,
+                self.before_batch,
+                self.create_item,
+                self.create_batch,
+                _SPLITS.get(self.split_idx, f"split {self.split_idx}"),
+            )
+        return self._fetcher
+
+    def _workers(self) -> tuple[torch_data.DataLoader[Any], EpochRequests]:
+        pending = EpochRequests()
+        on_cuda = self.device is not None and self.device.type == "cuda"
+        loader = torch_data.DataLoader(
+            self._fetcher_now(),
+            sampler=pending,
+            batch_size=None,
+            num_workers=self.num_workers,
+            pin_memory=on_cuda if self.pin_memory is None else self.pin_memory,
+            timeout=self.timeout,
+            multiprocessing_context=self.multiprocessing_context,
+            generator=torch.Generator(),  # torch draws a base seed from it, and not from the caller's generator
+            prefetch_factor=self.prefetch_factor,
+            persistent_workers=self.persistent_workers,
+        )
+        return loader, pending
+
+    def _finish(self, request: BatchRequest, fetched: Fetched) -> Any:
+        """Bring a batch to the device and run the batch transforms there."""
+        batch = fetched.batch
+        if self.device is not None:
+            batch = to_device(batch, self.device, non_blocking=self.device.type == "cuda")
+        if self.after_batch.deterministic:
+            return self.after_batch(batch)
+        with batch_random(request.seed, request.epoch, request.number, list(fetched.items), self.device):
+            return self.after_batch(batch)
+
+    # ---- others like this one
+
+    def new(self, dataset: Any = None, **changes: Unpack[LoaderOptions]) -> Self:
+        """A loader with the same settings but for `changes`; transforms count as set up, unless do_setup=True."""
+        check_keywords(changes, LoaderOptions, f"{type(self).__name__}.new")
+        kind: Any = type(self)
+        settings = {name: getattr(self, name) for name in _settings_of(kind)}
+        return type(self)(self.dataset if dataset is None else dataset, **{**settings, "do_setup": False, **changes})
+
+    def eval_loader(self) -> Self:
+        """The same items in the order of the data set, with the transforms of validation: for predictions."""
+        dataset = self.dataset.with_split(1) if hasattr(self.dataset, "with_split") else self.dataset
+        return self.new(
+            dataset, shuffle=False, drop_last=False, sampler=None, split_idx=1, persistent_workers=False, do_setup=False
+        )
+
+    def to(self, device: Device) -> Self:
+        """Send batches to `device` from now on."""
+        self.device = None if device is None else torch.device(device)
+        self._kept_workers = None
+        return self
+
+    def add_tfms(self, tfms: Transforms, event: str = "after_batch") -> None:
+        """Add transforms to ``after_item``, ``before_batch`` or ``after_batch``, as they are."""
+        if event not in ("after_item", "before_batch", "after_batch"):
+            raise ConfigError(f"event is one of after_item, before_batch, after_batch, not {event!r}")
+        pipeline = Pipeline([*getattr(self, event), *Pipeline(tfms)], split_idx=self.split_idx)
+        setattr(self, event, pipeline)
+        self._fetcher = self._kept_workers = self._types = None
+
+    def _one_item(self, times: int) -> Any:
+        """A batch of the first item, drawn anew `times` times."""
+        seed, epoch = self._seed(), _PEEK + self._peeks + 1
+        self._peeks += times
+        fetcher = self._fetcher_now()
+        samples = [fetcher.item(seed, epoch + again, 0) for again in range(times)]
+        # Each repetition counts as an item of its own for the batch transforms, so that each is drawn anew.
+        fetched = Fetched(fetcher.make_batch(samples, [0] * times), range(times))
+        return self._finish(BatchRequest(seed, epoch, 0, fetched.items), fetched)
+
+    def show_batch(
+        self, b: Any = None, max_n: int = 9, ctxs: Any = None, show: bool = True, unique: bool = False, **options: Any
+    ) -> Any:
+        """Show a batch, decoded: drawn by the function registered for its types (see `laminar.core.show.show_batch`).
+
+        Args:
+            b: the batch; None takes one of this loader.
+            max_n: at most so many items.
+            ctxs: axes to draw on, made when None.
+            show: False returns (inputs, targets, decoded samples) in place of drawing.
+            unique: show the first item as often as it is drawn anew by the random transforms.
+            **options: for the function that draws: nrows, ncols, figsize, ...
+        """
+        batch = self._one_item(max_n) if unique and b is None else b
+        return super().show_batch(batch, max_n=max_n, ctxs=ctxs, show=show, **options)
+
+    def __repr__(self) -> str:
+        workers = f", {self.num_workers} workers" if self.num_workers else ""
+        return f"{type(self).__name__}: {self.n_items} items in {len(self)} batches of {self.bs}{workers}"
+
+
+TfmdDL = DataLoader
+
+
+@functools.cache
+def _settings_of(kind: type) -> tuple[str, ...]:
+    """The names of a loader class's arguments that are kept as attributes."""
+    parameters = inspect.signature(kind.__init__).parameters.values()  # type: ignore[misc]  # of the class given
+    left_out = ("self", "dataset", "do_setup")
+    return tuple(p.name for p in parameters if p.name not in left_out and p.kind is not p.VAR_KEYWORD)
+
+
+def _pipeline(transforms: Transforms, split_idx: int | None) -> Pipeline:
+    """A pipeline for this split; one that is for it already is shared."""
+    if isinstance(transforms, Pipeline) and transforms.split_idx == split_idx:
+        return transforms
+    return Pipeline(transforms, split_idx=split_idx)

@@ -1,0 +1,370 @@
+"""`DataLoaders`: the loaders of all splits, training first; and how they are built from split data sets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Protocol, Self, Unpack
+
+import torch
+
+from laminar.core.device import default_device
+from laminar.core.errors import ConfigError, DataError, check_keywords
+from laminar.core.pipeline import Pipeline
+from laminar.data.checks import check_first_items, check_not_empty, check_targets
+from laminar.data.foreign import ForeignLoader
+from laminar.data.loader import DataLoader, Device, LoaderOptions, Transforms
+from laminar.data.options import LoadersOptions, TransformedLoadersOptions
+
+__all__ = ["DataLoaders", "get_c", "loaders_of"]
+
+AnyLoader = DataLoader | ForeignLoader
+
+
+class SplitDatasets(Protocol):
+    """What loaders are built from: `Datasets`, `TfmdLists`."""
+
+    dl_type: type | None
+    n_inp: int
+
+    @property
+    def n_subsets(self) -> int: ...
+    @property
+    def splits(self) -> list[list[int]] | None: ...
+    def subset(self, i: int) -> Any: ...
+    def __len__(self) -> int: ...
+
+
+class DataLoaders:
+    """Loaders of all splits, training first; what a learner learns from.
+
+    Args:
+        *loaders: loaders of ours, of torch's, or any iterables of batches.
+        path: where the learner keeps what belongs to these data.
+        device: where batches go; None for the loaders' own, else the accelerator if there is one.
+        types: for batches from elsewhere: the typed tensor class of each part, ``(TensorImage, TensorCategory)``.
+        n_inp: for batches from elsewhere: how many parts are inputs; all but the last when None.
+        vocab: for batches from elsewhere: names of the classes.
+
+    >>> dls = DataLoaders([(torch.zeros(2, 3), torch.zeros(2))], [(torch.ones(2, 3), torch.ones(2))], device="cpu")
+    >>> dls.valid.one_batch()[1], dls.n_inp
+    (tensor([1., 1.]), 1)
+    """
+
+    def __init__(
+        self,
+        *loaders: Any,
+        path: str | Path = ".",
+        device: Device = None,
+        types: Sequence[type] | None = None,
+        n_inp: int | None = None,
+        vocab: Sequence[Any] | None = None,
+    ) -> None:
+        if not loaders:
+            raise ConfigError("DataLoaders needs at least a training loader")
+        own = [loader.device for loader in loaders if isinstance(loader, DecodingLoader) and loader.device is not None]
+        target = torch.device(device) if device is not None else own[0] if own else default_device()
+        self.loaders: list[AnyLoader] = [
+            loader if isinstance(loader, DecodingLoader) else ForeignLoader(loader, target, types, n_inp, vocab)
+            for loader in loaders
+        ]
+        self.path = Path(path)
+        self.device: torch.device = target
+        self.to(target)
+
+    def __getitem__(self, i: int) -> AnyLoader:
+        """The loader of split `i`.
+
+        Raises:
+            DataError: there is none.
+        """
+        if not -len(self.loaders) <= i < len(self.loaders):
+            name = {0: "training", 1: "validation"}.get(i, f"number {i}")
+            raise DataError(
+                f"there is no loader {name}: these DataLoaders have {len(self.loaders)}. "
+                "Split the items (splitter=RandomSplitter(0.2), splits=...), or give DataLoaders(train, valid)."
+            )
+        return self.loaders[i]
+
+    def __len__(self) -> int:
+        return len(self.loaders)
+
+    @property
+    def train(self) -> AnyLoader:
+        """The training loader."""
+        return self[0]
+
+    @property
+    def valid(self) -> AnyLoader:
+        """The validation loader."""
+        return self[1]
+
+    @property
+    def train_ds(self) -> Any:
+        """The training data set."""
+        return self.train.dataset
+
+    @property
+    def valid_ds(self) -> Any:
+        """The validation data set."""
+        return self.valid.dataset
+
+    # ---- what the data are
+
+    @property
+    def vocab(self) -> Any:
+        """The classes (or words); None if there are none."""
+        return self.train.vocab
+
+    @property
+    def c(self) -> int:
+        """How many outputs a model needs for these targets (see `get_c`)."""
+        return get_c(self)
+
+    @property
+    def n_inp(self) -> int:
+        """How many parts of a batch go into the model; the others are targets."""
+        return self.train.n_inp
+
+    @property
+    def target_types(self) -> tuple[type, ...]:
+        """The classes of the targets."""
+        return self.train.target_types
+
+    # ---- batches
+
+    def one_batch(self) -> Any:
+        """Make one training batch, in this process."""
+        return self.train.one_batch()
+
+    def show_batch(self, b: Any = None, max_n: int = 9, ctxs: Any = None, show: bool = True, **options: Any) -> Any:
+        """Show a training batch (see `DataLoader.show_batch`)."""
+        return self.train.show_batch(b, max_n=max_n, ctxs=ctxs, show=show, **options)
+
+    def decode_batch(self, b: Any, max_n: int | None = 9, full: bool = True) -> list[Any]:
+        """Take a batch apart and undo all transforms (see `DataLoader.decode_batch`)."""
+        return self.train.decode_batch(b, max_n, full)
+
+    # ---- others like these
+
+    def test_dl(
+        self, test_items: Any, with_labels: bool = False, bs: int | None = None, num_workers: int | None = None
+    ) -> AnyLoader:
+        """A loader of new items, with the transforms of validation.
+
+        Args:
+            test_items: what the model shall see: paths, bytes, pictures, arrays, tensors, rows of a data frame. Each
+                begins at the first transform that is for its type. An iterable of batches, where batches come from
+                elsewhere.
+            with_labels: read the labels too; items must then be like those trained on.
+            bs: items in a batch; None for that of validation.
+            num_workers: processes; None for none where the items are few, else as many as validation has.
+        """
+        model = self.loaders[min(1, len(self.loaders) - 1)]
+        if isinstance(model, ForeignLoader):
+            return model.with_batches(test_items)
+        if not hasattr(model.dataset, "test_set"):
+            raise ConfigError(
+                f"{type(model.dataset).__name__} cannot make new items of what it is given. "
+                "Build the loaders from Datasets or a DataBlock, or call the model yourself."
+            )
+        dataset = model.dataset.test_set(test_items, with_labels=with_labels)
+        bs = model.bs if bs is None else bs
+        if num_workers is None:
+            num_workers = model.num_workers if len(dataset) > bs else 0
+        return model.new(
+            dataset, bs=bs, num_workers=num_workers, shuffle=False, drop_last=False, sampler=None, n=None,
+            split_idx=1, create_item=None, persistent_workers=False,
+            prefetch_factor=model.prefetch_factor if num_workers else None,
+        )  # fmt: skip
+
+    def new_empty(self) -> Self:
+        """The same transforms and settings without items."""
+        loaders = []
+        for loader in self.loaders:
+            if isinstance(loader, ForeignLoader) or not hasattr(loader.dataset, "new_empty"):
+                raise ConfigError(f"{loader!r} cannot be emptied: its items are made elsewhere")
+            loaders.append(
+                loader.new(
+                    loader.dataset.new_empty(),
+                    sampler=None,
+                    drop_last=False,
+                    shuffle=False,
+                    num_workers=0,
+                    prefetch_factor=None,
+                )
+            )
+            loaders[-1].remember_types(loader.types)
+        return type(self)(*loaders, path=self.path, device=self.device)
+
+    def with_tfms(self, batch_tfms: Transforms) -> DataLoaders:
+        """New loaders over the same data with more batch transforms; these here stay as they are."""
+        added = Pipeline(batch_tfms)
+        loaders: list[AnyLoader] = []
+        for loader in self.loaders:
+            if isinstance(loader, ForeignLoader):
+                other: AnyLoader = loader.with_batches(loader.batches)
+                other.add_tfms(added)
+            else:
+                other = loader.new()
+                other.add_tfms(added)
+            loaders.append(other)
+        _set_up(loaders[0], added)
+        return DataLoaders(*loaders, path=self.path, device=self.device)
+
+    def add_tfms(self, tfms: Transforms, event: str = "after_batch", loaders: Iterable[int] | None = None) -> None:
+        """Add transforms to these loaders.
+
+        Args:
+            tfms: the transforms.
+            event: ``"after_item"``, ``"before_batch"`` or ``"after_batch"``.
+            loaders: numbers of the loaders; None for all.
+        """
+        added = Pipeline(tfms)
+        for number in range(len(self.loaders)) if loaders is None else loaders:
+            self[number].add_tfms(added, event)
+
+    def to(self, device: Device) -> Self:
+        """Send all batches to `device` from now on."""
+        self.device = default_device() if device is None else torch.device(device)
+        for loader in self.loaders:
+            if loader.device != self.device:
+                loader.to(self.device)
+        return self
+
+    def cpu(self) -> Self:
+        """Send all batches to the CPU from now on."""
+        return self.to("cpu")
+
+    def cuda(self) -> Self:
+        """Send all batches to the CUDA device from now on."""
+        return self.to("cuda")
+
+    # ---- made of other things
+
+    @classmethod
+    def from_dsets(
+        cls, *ds: Any, path: str | Path = ".", bs: int = 64, **options: Unpack[TransformedLoadersOptions]
+    ) -> DataLoaders:
+        """Make a loader for each data set (a length, items by number): the first shuffled, the others in order.
+
+        Args:
+            *ds: the data sets, training first.
+            path: where the learner keeps what belongs to these data.
+            bs: items in a batch.
+            **options: see `TransformedLoadersOptions`.
+        """
+        check_keywords(options, TransformedLoadersOptions, f"{cls.__name__}.from_dsets")
+        return _build(ds, None, bs, path, options)
+
+    @classmethod
+    def from_dblock(
+        cls, dblock: Any, source: Any, path: str | Path = ".", bs: int = 64, **options: Unpack[LoadersOptions]
+    ) -> DataLoaders:
+        """Apply a `DataBlock` to `source` (see `DataBlock.dataloaders`)."""
+        made: DataLoaders = dblock.dataloaders(source, path=path, bs=bs, **options)
+        return made
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} on {self.device}: " + "; ".join(map(repr, self.loaders))
+
+
+DecodingLoader = (DataLoader, ForeignLoader)
+
+
+def get_c(dls: Any) -> int:
+    """How many outputs a model needs for the targets of `dls`: what a transform says, else the number of classes.
+
+    Raises:
+        ConfigError: nothing says so.
+    """
+    train = dls.train
+    said = getattr(train.dataset, "c", None)
+    if said is not None:
+        return int(said)
+    for pipeline in (train.after_item, train.after_batch):
+        for transform in pipeline:
+            if getattr(transform, "c", None) is not None:
+                return int(transform.c)
+    vocab = train.vocab
+    if vocab is None:
+        raise ConfigError("the data do not say how many outputs a model needs; pass n_out=... to the learner")
+    several = isinstance(vocab, list) and vocab and isinstance(vocab[-1], list)
+    return len(vocab[-1] if several else vocab)
+
+
+def loaders_of(
+    dsets: SplitDatasets, bs: int, path: str | Path, **options: Unpack[TransformedLoadersOptions]
+) -> DataLoaders:
+    """Check split data sets and make a loader for each split.
+
+    Args:
+        dsets: `Datasets` or `TfmdLists`.
+        bs: items in a batch.
+        path: where the learner keeps what belongs to these data.
+        **options: see `TransformedLoadersOptions`.
+
+    Raises:
+        DataError: a split is empty, labels of validation are unknown to training, items cannot be made or collated.
+    """
+    check_keywords(options, TransformedLoadersOptions, f"{type(dsets).__name__}.dataloaders")
+    check_not_empty(dsets.splits, len(dsets), "splits")
+    if options.get("check", True):
+        check_targets(getattr(dsets, "tls", [dsets]))
+    return _build([dsets.subset(i) for i in range(dsets.n_subsets)], dsets.dl_type, bs, path, options)
+
+
+def _build(
+    datasets: Sequence[Any], dl_type: type | None, bs: int, path: str | Path, given: TransformedLoadersOptions
+) -> DataLoaders:
+    options: dict[str, Any] = dict(given)
+    kind: type[DataLoader] = options.pop("dl_type", None) or dl_type or DataLoader
+    each: Sequence[LoaderOptions] = options.pop("dl_kwargs", None) or [{}] * len(datasets)
+    if len(each) != len(datasets):
+        raise ConfigError(f"dl_kwargs has {len(each)} dicts for {len(datasets)} splits")
+    check, val_bs = options.pop("check", True), options.pop("val_bs", None)
+    device = torch.device(options["device"]) if options.get("device") is not None else default_device()
+    workers = options.pop("num_workers", None)
+    options |= {"device": device, "num_workers": _workers_for(device) if workers is None else workers}
+    training = {
+        name: options.pop(name, default) for name, default in (("shuffle", True), ("drop_last", None), ("n", None))
+    }
+    loaders: list[DataLoader] = []
+    for number, (dataset, own) in enumerate(zip(datasets, each, strict=True)):
+        split = {"split_idx": min(number, 1)} if getattr(dataset, "split_idx", None) is None else {}
+        if number == 0:
+            settings = {**options, **split, "bs": bs, **training, **own}
+            if settings["drop_last"] is None:
+                settings["drop_last"] = settings["shuffle"] and _length(dataset, settings["n"]) >= settings["bs"]
+            loaders.append(kind(dataset, **settings))
+        else:
+            # What the training loader's transforms learned is shared; each loader has pipelines of its own split.
+            fitted = {
+                name: getattr(loaders[0], name).transforms for name in ("after_item", "before_batch", "after_batch")
+            }
+            loaders.append(
+                kind(dataset, **{**options, **fitted, **split, "bs": val_bs or bs, "do_setup": False, **own})
+            )
+    if check:
+        check_first_items(loaders)
+    return DataLoaders(*loaders, path=path, device=device)
+
+
+def _length(dataset: Any, n: int | None) -> int:
+    return len(dataset) if n is None else min(n, len(dataset))
+
+
+def _workers_for(device: torch.device) -> int:
+    return 0 if device.type == "cpu" else min(16, os.cpu_count() or 1)
+
+
+def _set_up(loader: AnyLoader, added: Pipeline) -> None:
+    """Let transforms that were added to a loader learn from its batches, as these are before each."""
+    for transform in added:
+        steps = loader.after_batch.transforms
+        loader.after_batch.transforms = steps[: steps.index(transform)]
+        try:
+            transform.setup(loader)
+        finally:
+            loader.after_batch.transforms = steps

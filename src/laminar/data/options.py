@@ -1,0 +1,68 @@
+"""The keyword arguments that are handed on to the loaders of all splits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypedDict
+
+from laminar.data.loader import DataLoader, Device, LoaderOptions, Transforms
+
+__all__ = ["LoadersOptions", "TransformedLoadersOptions"]
+
+
+class LoadersOptions(TypedDict, total=False):
+    """Keyword arguments for making one loader for each split.
+
+    Attributes:
+        val_bs: items in a batch of the splits other than training; None for the same.
+        shuffle: mix the training items in each epoch (default True).
+        drop_last: leave out training's last batch if it is smaller; None (default) does so when shuffling, unless there
+            would be no batch left.
+        n: use only the first `n` training items.
+        num_workers: processes for each loader; None (default) takes one for each core, at most 16, to feed an
+            accelerator, and none where the cores do the training.
+        device: where batches go; None for the accelerator if there is one.
+        before_batch: transforms of a list of samples.
+        create_item: makes an item of its number.
+        create_batch: makes a batch of a list of samples.
+        pin_memory: see `DataLoader`.
+        persistent_workers: see `DataLoader`.
+        prefetch_factor: see `DataLoader`.
+        timeout: see `DataLoader`.
+        multiprocessing_context: see `DataLoader`.
+        seed: see `DataLoader`.
+        dl_type: class of the loaders.
+        dl_kwargs: arguments for single loaders: a dict for each split.
+        check: make a few items of each split at once, to find what is wrong with them (default True).
+    """
+
+    val_bs: int | None
+    shuffle: bool
+    drop_last: bool | None
+    n: int | None
+    num_workers: int | None
+    device: Device
+    before_batch: Transforms
+    create_item: Callable[[int], Any] | None
+    create_batch: Callable[[list[Any]], Any] | None
+    pin_memory: bool | None
+    persistent_workers: bool
+    prefetch_factor: int | None
+    timeout: float
+    multiprocessing_context: Any
+    seed: int | None
+    dl_type: type[DataLoader] | None
+    dl_kwargs: Sequence[LoaderOptions] | None
+    check: bool
+
+
+class TransformedLoadersOptions(LoadersOptions, total=False):
+    """`LoadersOptions`, with transforms.
+
+    Attributes:
+        after_item: transforms of a sample.
+        after_batch: transforms of a batch, on the device.
+    """
+
+    after_item: Transforms
+    after_batch: Transforms
