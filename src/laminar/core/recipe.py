@@ -16,12 +16,12 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from laminar.core.errors import ConfigError
+from laminar.core.errors import ConfigError, describe
 from laminar.core.pipeline import Pipeline
 from laminar.core.transform import TorchvisionTransform, Transform, init_arguments
 from laminar.core.types import TensorBase
 
-__all__ = ["builder", "call_recipe", "to_recipe", "from_recipe", "qualified_name"]
+__all__ = ["builder", "call_recipe", "to_recipe", "from_recipe", "read_call", "qualified_name"]
 
 B = TypeVar("B", bound=Any)
 Json = Any  # what json.dumps takes
@@ -139,6 +139,16 @@ def from_recipe(data: Json, tensors: Mapping[str, Tensor], trust: Iterable[Any] 
     return _Builder(tensors, trusted).build(data)
 
 
+def read_call(
+    data: Json, tensors: Mapping[str, Tensor], trust: Iterable[Any] = ()
+) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """The function and the arguments that `call_recipe` wrote, without calling."""
+    if not isinstance(data, dict) or "$build" not in data:
+        raise ConfigError(f"a call is expected, not {describe(data)}")
+    trusted = {qualified_name(thing): thing for thing in trust}
+    return _Builder(tensors, trusted).read_call(data, "$build", _is_builder)
+
+
 class _Builder:
     def __init__(self, tensors: Mapping[str, Tensor], trusted: Mapping[str, Any]) -> None:
         self.tensors = tensors
@@ -165,7 +175,7 @@ class _Builder:
             "$name": lambda data: self._resolve(data["$name"], _is_step),
             "$pipeline": lambda data: Pipeline(self.build(data["$pipeline"]), split_idx=data["split_idx"]),
             "$transform": lambda data: self._call(data, "$transform", _is_transform),
-            "$build": lambda data: self._call(data, "$build", lambda thing: getattr(thing, "recipe_builder", False)),
+            "$build": lambda data: self._call(data, "$build", _is_builder),
         }
 
     def _enum(self, data: dict[str, Any]) -> Any:
@@ -188,13 +198,19 @@ class _Builder:
         return dtype
 
     def _call(self, data: dict[str, Any], tag: str, accept: Callable[[Any], bool]) -> Any:
+        function, arguments = self.read_call(data, tag, accept)
+        return function(**arguments)
+
+    def read_call(
+        self, data: dict[str, Any], tag: str, accept: Callable[[Any], bool]
+    ) -> tuple[Callable[..., Any], dict[str, Any]]:
         function = self._resolve(data[tag], accept)
         arguments = {name: self.build(value) for name, value in data["arguments"].items()}
         known = inspect.signature(function).parameters if not isinstance(function, type) else _init_parameters(function)
         unknown = [name for name in arguments if name not in known]
         if unknown:
             raise ConfigError(f"{data[tag]} takes no argument {unknown[0]!r}; the versions differ")
-        return function(**arguments)
+        return function, arguments
 
     def _resolve(self, name: str, accept: Callable[[Any], bool]) -> Any:
         if name in self.trusted:
@@ -218,9 +234,15 @@ def _is_transform(thing: Any) -> bool:
     return isinstance(thing, type) and issubclass(thing, Transform)
 
 
+def _is_builder(thing: Any) -> bool:
+    return bool(getattr(thing, "recipe_builder", False))
+
+
 def _is_step(thing: Any) -> bool:
     """Whether a pipeline may call it: a type of value, or a function marked as drawing nothing; not any function."""
-    return hasattr(thing, "show") if isinstance(thing, type) else getattr(thing, "deterministic", False)
+    if isinstance(thing, type):
+        return hasattr(thing, "show") or issubclass(thing, Tensor)
+    return bool(getattr(thing, "deterministic", False))
 
 
 def _find_ours(name: str) -> Any:

@@ -1,0 +1,83 @@
+"""What a trained model needs of its data to be used elsewhere: the fitted transforms, without items or labelling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from laminar.core.errors import ConfigError
+from laminar.core.pipeline import Pipeline
+from laminar.core.recipe import builder
+from laminar.data.datasets import Datasets
+from laminar.data.lists import TfmdLists
+from laminar.data.loader import DataLoader
+from laminar.data.loaders import DataLoaders
+from laminar.data.transforms import Getter
+
+__all__ = ["inference_arguments", "inference_loaders"]
+
+_VALIDATION = 1
+
+
+@builder
+def inference_loaders(
+    members: Sequence[Pipeline],
+    n_inp: int,
+    types: Sequence[type],
+    bs: int,
+    after_item: Pipeline,
+    before_batch: Pipeline,
+    after_batch: Pipeline,
+    create_batch: Callable[[list[Any]], Any] | None = None,
+) -> DataLoaders:
+    """Make loaders without items, for `DataLoaders.test_dl` and for decoding.
+
+    Args:
+        members: the fitted pipeline of each input and target, without what reads labels.
+        n_inp: how many of them are inputs.
+        types: the class of each part of a batch.
+        bs: items in a batch.
+        after_item: transforms of a sample.
+        before_batch: transforms of a list of samples.
+        after_batch: transforms of a batch.
+        create_batch: makes a batch of a list of samples; None collates them.
+    """
+    lists = [TfmdLists([], steps, split_idx=_VALIDATION, do_setup=False) for steps in members]
+    loader = DataLoader(
+        Datasets(tls=lists, n_inp=n_inp), bs=bs, split_idx=_VALIDATION, do_setup=False,
+        after_item=after_item, before_batch=before_batch, after_batch=after_batch, create_batch=create_batch,
+    )  # fmt: skip
+    loader.remember_types(types)
+    return DataLoaders(loader, loader.new(), device="cpu")
+
+
+def inference_arguments(dls: DataLoaders) -> dict[str, Any]:
+    """The arguments with which `inference_loaders` makes loaders that treat new items as `dls` does in validation.
+
+    Raises:
+        ConfigError: the batches come from elsewhere, so it is not known how they are made.
+    """
+    loader = dls.valid if len(dls) > 1 else dls.train
+    if not isinstance(loader, DataLoader) or not isinstance(loader.dataset, Datasets | TfmdLists):
+        raise ConfigError(
+            f"it is not known how {loader!r} makes its batches. Only loaders built from Datasets, TfmdLists or a "
+            "DataBlock can be exported; of others, save the weights: learn.save(...)."
+        )
+    dataset = loader.dataset
+    lists = dataset.tls if isinstance(dataset, Datasets) else [dataset]
+    return {
+        "members": [_for_new_items(tl.tfms) for tl in lists],
+        "n_inp": dataset.n_inp,
+        "types": list(loader.types),
+        "bs": loader.bs,
+        "after_item": _for_new_items(loader.after_item),
+        "before_batch": _for_new_items(loader.before_batch),
+        "after_batch": _for_new_items(loader.after_batch),
+        "create_batch": loader.create_batch,
+    }
+
+
+def _for_new_items(steps: Pipeline) -> Pipeline:
+    """Without what reads labels or file names, and without what runs in training only."""
+    kept = [step for step in steps if not isinstance(step, Getter) and step.split_idx in (None, _VALIDATION)]
+    return Pipeline(kept, split_idx=_VALIDATION)

@@ -1,0 +1,100 @@
+"""A whole predictor in one file: weights, how to build the model, and the fitted transforms, all as data.
+
+The file is a zip archive of ``manifest.json`` (what to build, with which arguments) and two safetensors files.
+`laminar.learner.loading.load_learner` reads it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+import laminar
+from laminar.core.errors import ConfigError
+from laminar.core.recipe import call_recipe, to_recipe
+
+__all__ = ["FORMAT", "FORMAT_VERSION", "MANIFEST", "MODEL", "TENSORS", "ModelRecipe", "export_learner"]
+
+FORMAT = "laminar-learner"
+FORMAT_VERSION = 1
+MANIFEST, MODEL, TENSORS = "manifest.json", "model.safetensors", "tensors.safetensors"
+
+ModelRecipe = tuple[Callable[..., nn.Module], Mapping[str, Any]]
+"""A function that builds the model, and the arguments to call it with."""
+
+
+class Exportable(Protocol):
+    """What an export reads of a learner."""
+
+    model: nn.Module
+    loss_func: Any
+    dls: Any
+    model_recipe: ModelRecipe | None
+
+
+def export_learner(learn: Exportable, file: Path) -> None:
+    """Write what `learn` predicts with to `file`; replaced as a whole, or not at all.
+
+    Raises:
+        ConfigError: something cannot be written as data; the message says what, and what to do.
+    """
+    tensors: dict[str, Tensor] = {}
+    manifest = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "versions": {"laminar": laminar.__version__, "torch": version("torch"), "torchvision": version("torchvision")},
+        "model": _model_data(learn.model_recipe, tensors),
+        "loss": to_recipe(learn.loss_func, tensors),
+        "data": _loaders_data(learn.dls, tensors),
+    }
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in learn.model.state_dict().items()}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_name(f"{file.name}.{os.getpid()}.tmp")
+    try:
+        with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as archive:
+            archive.writestr(MANIFEST, json.dumps(manifest, indent=1))
+            archive.writestr(MODEL, save_tensors(_unshared(weights)))
+            archive.writestr(TENSORS, save_tensors(tensors))
+        unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _model_data(recipe: ModelRecipe | None, tensors: dict[str, Tensor]) -> Any:
+    if recipe is None:
+        raise ConfigError(
+            "it is not known how to build this model again. Learners made by vision_learner know; for a model of your "
+            "own, name a function that builds it and its arguments: learn.model_recipe = (build_model, {'n_out': 10}), "
+            "and pass the function when loading: load_learner(file, trust=[build_model])."
+        )
+    build, arguments = recipe
+    return call_recipe(build, arguments, tensors)
+
+
+def _loaders_data(dls: Any, tensors: dict[str, Tensor]) -> Any:
+    describe = getattr(dls, "inference_recipe", None)
+    if describe is None:
+        raise ConfigError(
+            f"{type(dls).__name__} cannot say how it makes its batches; only loaders made by laminar.data can be "
+            "exported. Of others, save the weights: learn.save(...)."
+        )
+    return describe(tensors)
+
+
+def _unshared(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Safetensors refuses names that share memory (tied weights); give each its own."""
+    seen: set[int] = set()
+    result = {}
+    for name, tensor in weights.items():
+        pointer = tensor.untyped_storage().data_ptr()
+        result[name] = tensor.clone() if pointer in seen and tensor.numel() else tensor
+        seen.add(pointer)
+    return result
