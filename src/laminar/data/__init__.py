@@ -1,0 +1,111 @@
+"""From what is on disk to batches, and back: sources, splits, labels, data sets, loaders."""
+
+from laminar.data.archives import ExtractLimits
+from laminar.data.block import (
+    CategoryBlock,
+    DataBlock,
+    DataBlockOptions,
+    MultiCategoryBlock,
+    RegressionBlock,
+    TransformBlock,
+)
+from laminar.data.collate import collate, uncollate
+from laminar.data.datasets import Datasets
+from laminar.data.download import download
+from laminar.data.external import URLs, untar_data
+from laminar.data.fetching import SkipItemException
+from laminar.data.foreign import ForeignLoader
+from laminar.data.labels import AttrGetter, ColReader, ItemGetter, RegexLabeller, parent_label
+from laminar.data.lists import TfmdLists
+from laminar.data.loader import DataLoader, LoaderOptions, TfmdDL
+from laminar.data.loaders import DataLoaders, get_c
+from laminar.data.normalize import Normalize, broadcast_vec
+from laminar.data.options import LoadersOptions
+from laminar.data.sources import (
+    FileGetter,
+    ImageGetter,
+    get_files,
+    get_image_files,
+    get_text_files,
+    image_extensions,
+)
+from laminar.data.splitters import (
+    ColSplitter,
+    EndSplitter,
+    FileSplitter,
+    FuncSplitter,
+    GrandparentSplitter,
+    IndexSplitter,
+    MaskSplitter,
+    RandomSplitter,
+    RandomSubsetSplitter,
+    TrainTestSplitter,
+)
+from laminar.data.transforms import (
+    Categorize,
+    EncodedMultiCategorize,
+    Getter,
+    IntToFloatTensor,
+    MultiCategorize,
+    OneHotEncode,
+    RegressionSetup,
+    ToTensor,
+)
+from laminar.data.vocab import CategoryMap
+
+__all__ = [
+    "get_files",
+    "get_image_files",
+    "get_text_files",
+    "image_extensions",
+    "FileGetter",
+    "ImageGetter",
+    "RandomSplitter",
+    "TrainTestSplitter",
+    "IndexSplitter",
+    "EndSplitter",
+    "GrandparentSplitter",
+    "FuncSplitter",
+    "MaskSplitter",
+    "FileSplitter",
+    "ColSplitter",
+    "RandomSubsetSplitter",
+    "parent_label",
+    "RegexLabeller",
+    "ColReader",
+    "ItemGetter",
+    "AttrGetter",
+    "CategoryMap",
+    "Getter",
+    "Categorize",
+    "MultiCategorize",
+    "OneHotEncode",
+    "EncodedMultiCategorize",
+    "RegressionSetup",
+    "ToTensor",
+    "IntToFloatTensor",
+    "Normalize",
+    "broadcast_vec",
+    "TfmdLists",
+    "Datasets",
+    "collate",
+    "uncollate",
+    "DataLoader",
+    "TfmdDL",
+    "LoaderOptions",
+    "ForeignLoader",
+    "SkipItemException",
+    "DataLoaders",
+    "LoadersOptions",
+    "get_c",
+    "TransformBlock",
+    "CategoryBlock",
+    "MultiCategoryBlock",
+    "RegressionBlock",
+    "DataBlock",
+    "DataBlockOptions",
+    "untar_data",
+    "URLs",
+    "download",
+    "ExtractLimits",
+]

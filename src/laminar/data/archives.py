@@ -49,7 +49,7 @@ def archive_stem(name: str) -> str:
 def extract(archive: str | Path, folder: str | Path, limits: ExtractLimits | None = None) -> None:
     """Unpack a tar (plain, gz, bz2, xz) or zip archive into an existing folder.
 
-    A link inside the archive to one of its files becomes a copy of that file. Permissions and owners are not taken over.
+    A link inside the archive to one of its files becomes a copy of it. Permissions and owners are not taken over.
 
     Args:
         archive: the file.

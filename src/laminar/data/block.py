@@ -19,6 +19,7 @@ from laminar.data.loader import DataLoader
 from laminar.data.loaders import DataLoaders
 from laminar.data.options import LoadersOptions
 from laminar.data.splitters import RandomSplitter, Splitter
+from laminar.data.summary import tell_datasets, tell_loader
 from laminar.data.transforms import (
     Categorize,
     EncodedMultiCategorize,
@@ -295,13 +296,44 @@ class DataBlock:
             DataError: what is wrong with the data, with file, label and remedy.
         """
         check_keywords(options, ["path", "bs", *LoadersOptions.__annotations__], "DataBlock.dataloaders")
-        merged_options: LoadersOptions = {}
+        return self._loaders(self.datasets(source), path, bs, options)
+
+    def _loaders(self, dsets: Datasets, path: str | Path, bs: int, options: LoadersOptions) -> DataLoaders:
+        every: LoadersOptions = {}
         for block in self.blocks:
-            merged_options.update(block.dls_kwargs)
-        merged_options.update(options)
-        return self.datasets(source).dataloaders(
-            bs, path, after_item=_fresh(self.item_tfms), after_batch=_fresh(self.batch_tfms), **merged_options
+            every.update(block.dls_kwargs)
+        every.update(options)
+        return dsets.dataloaders(
+            bs, path, after_item=_fresh(self.item_tfms), after_batch=_fresh(self.batch_tfms), **every
         )
+
+    def summary(self, source: Any, bs: int = 4, show_batch: bool = False, **options: Unpack[LoadersOptions]) -> None:
+        """Print in words what happens to a sample and to a batch of `bs` on their way, step by step.
+
+        It makes the very loaders that `dataloaders` makes, so it fails where that fails, and says at which step.
+
+        Args:
+            source: as for `dataloaders`.
+            bs: items in the batch.
+            show_batch: show the batch at the end.
+            **options: as for `dataloaders`.
+        """
+        print(f"Getting items from {source!r}" if self.get_items else "The source is the items")
+        dsets = self.datasets(source)
+        tell_datasets(dsets, print)
+        step = "making the loaders"
+        try:
+            dls = self._loaders(dsets, ".", bs, {**options, "check": False})
+            step = "following a sample and a batch"
+            tell_loader(dls.train, bs, print)
+            step = "making the loaders, with all checks"
+            self._loaders(dsets, ".", bs, options)
+        except Exception as error:
+            print(f"\nVerdict: {step} fails: {type(error).__name__}: {error}")
+            raise
+        print("\nVerdict: this works.")
+        if show_batch:
+            dls.show_batch()
 
 
 class _Zipped:

@@ -75,22 +75,22 @@ class _Download:
         self.note = target.with_name(target.name + ".part.json")  # which version of the file the part is of
 
     def run(self, retries: int) -> None:
-        failures, last = 0, -1
+        failures, most = 0, 0
         while True:
+            problem: object
             try:
                 total = self._fetch()
-            except _CUT as error:
-                self._give_up_if_final(error)
-                problem: Exception | None = error
-            else:
-                problem = None
                 if total is None or self._size() == total:
                     break
-            failures = 0 if self._size() > last >= 0 else failures + 1
-            last = self._size()
+                problem = f"the connection ends after {self._size()} of {total} bytes"
+            except _CUT as error:
+                self._give_up_if_final(error)
+                problem = error
+            failures = 0 if self._size() > most else failures + 1
+            most = max(most, self._size())
             if failures > retries:
-                raise self._failed(problem or f"the connection ends after {last} of {total} bytes") from problem
-            time.sleep(min(0.1 * 2**failures, 5.0))
+                raise self._failed(problem) from (problem if isinstance(problem, Exception) else None)
+            time.sleep(min(0.05 * 2**failures, 5.0))
         self._check_sum()
         os.replace(self.part, self.target)
         self.note.unlink(missing_ok=True)
@@ -164,8 +164,8 @@ class _Download:
         if found != self.sha256.lower():
             self._forget()
             raise DataError(
-                f"{self.url}: what arrived has the checksum {found}, not {self.sha256}. It was thrown away. Either the file "
-                "was changed on its way, or its owner has made a new version: then pass the new one as sha256=."
+                f"{self.url}: what arrived has the checksum {found}, not {self.sha256}. It was thrown away. Either the "
+                "file was changed on its way, or its owner has made a new version: then pass the new one as sha256=."
             )
 
     def _give_up_if_final(self, error: Exception) -> None:
@@ -181,8 +181,8 @@ class _Download:
 
     def _failed(self, reason: object) -> DataError:
         return DataError(
-            f"cannot download {self.url}: {reason}. If this machine has no network, fetch the file elsewhere and pass its "
-            f"path: untar_data({self.target.name!r})."
+            f"cannot download {self.url}: {reason}. If this machine has no network, fetch the file elsewhere and pass "
+            f"its path: untar_data({self.target.name!r})."
         )
 
 

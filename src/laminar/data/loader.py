@@ -23,6 +23,7 @@ Transforms = Callable[[Any], Any] | Iterable[Callable[[Any], Any]] | Pipeline | 
 Device = torch.device | str | int | None
 _PEEK = 1 << 40  # peeks are epochs of their own, beyond all that are trained
 _SAMPLER = -1 << 40  # address of what a sampler draws
+_MAKES_TYPES = frozenset(["after_item", "before_batch", "after_batch", "create_item", "create_batch", "split_idx"])
 _SPLITS = {0: "training split", 1: "validation split", None: "data"}
 
 
@@ -313,7 +314,10 @@ class DataLoader(DecodesBatches):
         check_keywords(changes, LoaderOptions, f"{type(self).__name__}.new")
         kind: Any = type(self)
         settings = {name: getattr(self, name) for name in _settings_of(kind)}
-        return type(self)(self.dataset if dataset is None else dataset, **{**settings, "do_setup": False, **changes})
+        other = type(self)(self.dataset if dataset is None else dataset, **{**settings, "do_setup": False, **changes})
+        if dataset is None and _MAKES_TYPES.isdisjoint(changes):
+            other._types = self._types
+        return other
 
     def eval_loader(self) -> Self:
         """The same items in the order of the data set, with the transforms of validation: for predictions."""

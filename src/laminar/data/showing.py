@@ -45,9 +45,9 @@ class DecodesBatches:
             self.remember_types(types_of(self.peek([0])))
         return self._types or ()
 
-    def remember_types(self, types: tuple[type, ...]) -> None:
+    def remember_types(self, types: Sequence[type]) -> None:
         """Take the classes of the parts as known, in place of looking at an item."""
-        self._types = types
+        self._types = tuple(types)
 
     @property
     def n_inp(self) -> int:
