@@ -7,11 +7,11 @@ from typing import Any, TypedDict
 
 from laminar.data.loader import DataLoader, Device, LoaderOptions, Transforms
 
-__all__ = ["LoadersOptions", "TransformedLoadersOptions"]
+__all__ = ["LoadersOptions", "TransformedLoadersOptions", "UnseededLoadersOptions"]
 
 
-class LoadersOptions(TypedDict, total=False):
-    """Keyword arguments for making one loader for each split.
+class UnseededLoadersOptions(TypedDict, total=False):
+    """Keyword arguments for making one loader for each split, but for the seed.
 
     Attributes:
         val_bs: items in a batch of the splits other than training; None for the same.
@@ -30,7 +30,6 @@ class LoadersOptions(TypedDict, total=False):
         prefetch_factor: see `DataLoader`.
         timeout: see `DataLoader`.
         multiprocessing_context: see `DataLoader`.
-        seed: see `DataLoader`.
         dl_type: class of the loaders.
         dl_kwargs: arguments for single loaders: a dict for each split.
         check: make a few items of each split at once, to find what is wrong with them (default True).
@@ -50,10 +49,19 @@ class LoadersOptions(TypedDict, total=False):
     prefetch_factor: int | None
     timeout: float
     multiprocessing_context: Any
-    seed: int | None
     dl_type: type[DataLoader] | None
     dl_kwargs: Sequence[LoaderOptions] | None
     check: bool
+
+
+class LoadersOptions(UnseededLoadersOptions, total=False):
+    """Keyword arguments for making one loader for each split.
+
+    Attributes:
+        seed: see `DataLoader`.
+    """
+
+    seed: int | None
 
 
 class TransformedLoadersOptions(LoadersOptions, total=False):
