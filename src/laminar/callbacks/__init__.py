@@ -1,0 +1,84 @@
+"""`Callback`, its events, and one technique in each file."""
+
+from laminar.callbacks.accumulate import GradientAccumulation
+from laminar.callbacks.base import Callback, LearnerState, before_batch_cb
+from laminar.callbacks.channels_last import ChannelsLast
+from laminar.callbacks.clip import GradientClip
+from laminar.callbacks.csv_logger import CSVLogger
+from laminar.callbacks.events import (
+    EVENTS,
+    CancelBackwardException,
+    CancelBatchException,
+    CancelEpochException,
+    CancelException,
+    CancelFitException,
+    CancelStepException,
+    CancelTrainException,
+    CancelValidException,
+)
+from laminar.callbacks.lr_finder import LRFinder, minimum, slide, steep, valley
+from laminar.callbacks.mixed_precision import AMPMode, MixedPrecision
+from laminar.callbacks.predictions import GatherPredsCallback
+from laminar.callbacks.progress import ProgressCallback
+from laminar.callbacks.recorder import Recorder
+from laminar.callbacks.schedule import (
+    ParamScheduler,
+    SchedCos,
+    SchedExp,
+    SchedLin,
+    SchedNo,
+    SchedPoly,
+    annealer,
+    combine_scheds,
+    combined_cos,
+)
+from laminar.callbacks.tracker import (
+    EarlyStoppingCallback,
+    ReduceLROnPlateau,
+    SaveModelCallback,
+    TerminateOnNaNCallback,
+    TrackerCallback,
+)
+
+__all__ = [
+    "Callback",
+    "LearnerState",
+    "before_batch_cb",
+    "EVENTS",
+    "CancelException",
+    "CancelBackwardException",
+    "CancelStepException",
+    "CancelBatchException",
+    "CancelTrainException",
+    "CancelValidException",
+    "CancelEpochException",
+    "CancelFitException",
+    "Recorder",
+    "ProgressCallback",
+    "CSVLogger",
+    "ParamScheduler",
+    "annealer",
+    "SchedLin",
+    "SchedCos",
+    "SchedNo",
+    "SchedExp",
+    "SchedPoly",
+    "combine_scheds",
+    "combined_cos",
+    "LRFinder",
+    "valley",
+    "slide",
+    "minimum",
+    "steep",
+    "GatherPredsCallback",
+    "MixedPrecision",
+    "AMPMode",
+    "ChannelsLast",
+    "GradientAccumulation",
+    "GradientClip",
+    "TrackerCallback",
+    "EarlyStoppingCallback",
+    "SaveModelCallback",
+    "ReduceLROnPlateau",
+    "TerminateOnNaNCallback",
+]

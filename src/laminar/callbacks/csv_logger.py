@@ -1,0 +1,75 @@
+"""The table of results as a file."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+from typing import Any, TextIO
+
+from laminar.callbacks.base import Callback
+from laminar.callbacks.recorder import Recorder
+from laminar.core.errors import ConfigError, require
+
+__all__ = ["CSVLogger"]
+
+
+class CSVLogger(Callback):
+    """Writes each epoch's row to a CSV file under the learner's path, safely on the disk before the next begins.
+
+    Args:
+        fname: name of the file.
+        append: go on with the file that is there; it is begun anew otherwise.
+    """
+
+    order = 60
+    passes = ("fit",)
+
+    def __init__(self, fname: str = "history.csv", append: bool = False) -> None:
+        self.fname, self.append = fname, append
+        self._file: TextIO | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where the file is."""
+        return Path(self.learn.path) / self.fname
+
+    def before_fit(self) -> None:
+        """Check that there is a recorder."""
+        if self.learn.get_cb(Recorder) is None:
+            raise ConfigError("CSVLogger writes what the Recorder keeps, and this learner has none; add Recorder().")
+
+    def before_epoch(self) -> None:
+        """Open the file before the first epoch."""
+        if self._file is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            begun = self.append and self.path.exists() and self.path.stat().st_size > 0
+            self._file = self.path.open("a" if self.append else "w", newline="", encoding="utf-8")
+            if not begun:
+                self._write(self._recorder.metric_names)
+
+    def after_epoch(self) -> None:
+        """Write the epoch's row."""
+        self._write(["" if value is None else value for value in self._recorder.log])
+
+    def cleanup_fit(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    @property
+    def _recorder(self) -> Recorder:
+        recorder = self.learn.get_cb(Recorder)
+        assert recorder is not None
+        return recorder
+
+    def _write(self, row: list[Any]) -> None:
+        assert self._file is not None
+        csv.writer(self._file).writerow(row)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def read_log(self) -> Any:
+        """Read the file as a pandas data frame."""
+        return require("pandas", "tabular", "read_log").read_csv(self.path)

@@ -1,0 +1,102 @@
+"""Collecting what the model predicts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from laminar.callbacks.base import Callback
+from laminar.core.device import to_concat, to_detach
+from laminar.metrics.base import MetricSet
+from laminar.nn.losses import item_losses
+
+__all__ = ["EvaluateCallback", "GatherPredsCallback"]
+
+
+class GatherPredsCallback(Callback):
+    """Keeps inputs, predictions, targets and losses of a validation pass, on the CPU.
+
+    Args:
+        with_input: keep the inputs.
+        with_loss: keep the loss of each item.
+    """
+
+    order = 100
+    run_train = False
+
+    def __init__(self, with_input: bool = False, with_loss: bool = False) -> None:
+        self.with_input, self.with_loss = with_input, with_loss
+        self._forget()
+
+    def _forget(self) -> None:
+        self._inputs: list[Any] = []
+        self._preds: list[Any] = []
+        self._targets: list[Any] = []
+        self._losses: list[Tensor] = []
+
+    def before_validate(self) -> None:
+        """Begin anew."""
+        self._forget()
+
+    def after_batch(self) -> None:
+        """Keep this batch."""
+        learn = self.learn
+        self._preds.append(to_detach(learn.pred))
+        self._targets.append(to_detach(learn.yb))
+        if self.with_input:
+            self._inputs.append(to_detach(learn.xb))
+        if self.with_loss and learn.yb:
+            self._losses.append(to_detach(item_losses(learn.loss_func, learn.pred, *learn.yb)))
+
+    @property
+    def inputs(self) -> Any:
+        """All inputs: a tensor, or a tuple where there are several."""
+        return _alone(to_concat(self._inputs)) if self._inputs else None
+
+    @property
+    def preds(self) -> Any:
+        """All predictions, in the structure in which the model returns them."""
+        return to_concat(self._preds) if self._preds else None
+
+    @property
+    def targets(self) -> Any:
+        """All targets: a tensor, or a tuple where there are several; None without targets."""
+        return _alone(to_concat(self._targets)) if self._targets else None
+
+    @property
+    def losses(self) -> Tensor | None:
+        """The loss of each item, ``[n]``."""
+        return to_concat(self._losses) if self._losses else None
+
+
+def _alone(parts: tuple[Any, ...]) -> Any:
+    """The part that is alone, None of no parts, the tuple of several."""
+    return parts[0] if len(parts) == 1 else parts or None
+
+
+class EvaluateCallback(Callback):
+    """Computes metrics over one validation pass, apart from those of the recorder.
+
+    Args:
+        metrics: the metrics, which belong to this callback.
+    """
+
+    order = 50
+    run_train = False
+
+    def __init__(self, metrics: MetricSet) -> None:
+        self.metric_set = metrics
+
+    def before_validate(self) -> None:
+        """Begin anew."""
+        self.metric_set.reset()
+
+    def after_batch(self) -> None:
+        """Take in this batch."""
+        self.metric_set.accumulate(self.learn)
+
+    @property
+    def values(self) -> list[float | None]:
+        """The values, in the order of the metrics."""
+        return self.metric_set.values()

@@ -1,0 +1,207 @@
+"""Schedules: pure functions of the progress of training (0 to 1), and the callback that applies them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+
+from laminar.callbacks.base import Callback
+from laminar.core.errors import ConfigError
+from laminar.optim.groups import HyperSetter, n_layer_groups
+
+__all__ = [
+    "ParamScheduler",
+    "SchedCos",
+    "SchedExp",
+    "SchedLin",
+    "SchedNo",
+    "SchedPoly",
+    "Schedule",
+    "annealer",
+    "combine_scheds",
+    "combined_cos",
+]
+
+Schedule = Callable[[float], Any]
+Value = Any  # a number, or one number for each parameter group
+
+
+class _Annealer:
+    """A schedule from `start` to `end`; both may be numbers or hold one number for each parameter group."""
+
+    def __init__(self, start: Value, end: Value) -> None:
+        self.start, self.end = _number_or_array(start), _number_or_array(end)
+
+    def __call__(self, pos: float) -> Any:
+        """Return the value at progress `pos`, 0 to 1."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.start}, {self.end})"
+
+
+def _number_or_array(value: Value) -> Any:
+    if isinstance(value, int | float):
+        return float(value)
+    return np.asarray(value, dtype=float) if hasattr(value, "__len__") else float(value)
+
+
+class SchedLin(_Annealer):
+    """A straight line.
+
+    >>> SchedLin(0, 2)(0.25)
+    0.5
+    """
+
+    def __call__(self, pos: float) -> Any:
+        """Return the value at progress `pos`, 0 to 1."""
+        return self.start + pos * (self.end - self.start)
+
+
+class SchedCos(_Annealer):
+    """Half a wave of the cosine: slow, quick, slow."""
+
+    def __call__(self, pos: float) -> Any:
+        """Return the value at progress `pos`, 0 to 1."""
+        return self.start + (1 - math.cos(math.pi * pos)) / 2 * (self.end - self.start)
+
+
+class SchedNo(_Annealer):
+    """The start, throughout."""
+
+    def __call__(self, pos: float) -> Any:
+        """Return the value at progress `pos`, 0 to 1."""
+        return self.start
+
+
+class SchedExp(_Annealer):
+    """A geometric series: the same factor at each step."""
+
+    def __call__(self, pos: float) -> Any:
+        """Return the value at progress `pos`, 0 to 1."""
+        return self.start * (self.end / self.start) ** pos
+
+
+class SchedPoly(_Annealer):
+    """A power of the progress.
+
+    Args:
+        start: value at 0.
+        end: value at 1.
+        power: 1 is a straight line, 2 begins slowly, 0.5 ends slowly.
+    """
+
+    def __init__(self, start: Value, end: Value, power: float) -> None:
+        super().__init__(start, end)
+        self.power = power
+
+    def __call__(self, pos: float) -> Any:
+        """Return the value at progress `pos`, 0 to 1."""
+        return self.start + (self.end - self.start) * pos**self.power
+
+
+def annealer(f: Callable[[Any, Any, float], Any]) -> Callable[[Any, Any], Schedule]:
+    """Make a schedule class of a function ``f(start, end, pos)``; usable as a decorator."""
+
+    def make(start: Any, end: Any) -> Schedule:
+        first, last = _number_or_array(start), _number_or_array(end)
+        return lambda pos: f(first, last, pos)
+
+    return make
+
+
+def combine_scheds(pcts: Sequence[float], scheds: Sequence[Schedule]) -> Schedule:
+    """Put schedules after each other, each stretched over its share of the training.
+
+    Args:
+        pcts: shares, which add up to 1.
+        scheds: as many schedules.
+
+    Raises:
+        ConfigError: different counts, a negative share, or shares that do not add up to 1.
+
+    >>> combine_scheds([0.25, 0.75], [SchedLin(0, 1), SchedLin(1, 0)])(0.625)
+    0.5
+    """
+    shares = [float(pct) for pct in pcts]
+    if len(shares) != len(scheds):
+        raise ConfigError(f"{len(shares)} shares {shares} for {len(scheds)} schedules: each schedule needs one.")
+    if min(shares, default=-1) < 0 or not math.isclose(sum(shares), 1, abs_tol=1e-6):
+        raise ConfigError(f"the shares {shares} must be positive and add up to 1; they add up to {sum(shares):g}.")
+    ends = list(accumulate(shares))
+    last = max(i for i, share in enumerate(shares) if share > 0)
+
+    def combined(pos: float) -> Any:
+        part = next((i for i, end in enumerate(ends) if pos < end and shares[i] > 0), last)
+        inner = (pos - (ends[part] - shares[part])) / shares[part]
+        return scheds[part](min(max(inner, 0.0), 1.0))
+
+    return combined
+
+
+def combined_cos(pct: float, start: Value, middle: Value, end: Value) -> Schedule:
+    """Cosine from `start` to `middle` over the share `pct` of training, then cosine to `end`."""
+    return combine_scheds([pct, 1 - pct], [SchedCos(start, middle), SchedCos(middle, end)])
+
+
+class ParamScheduler(Callback):
+    """Sets hyper-parameters before each training batch, from the progress of training.
+
+    The learner puts back what they were when the fit is over. `hps` holds, for each name, the values at each batch: a
+    number, or one for each parameter group.
+
+    Args:
+        scheds: for each hyper-parameter (``lr, mom, sqr_mom, eps, wd``, or torch's names), a schedule or a list of
+            one schedule for each parameter group. A schedule returns a number for all groups, or one for each.
+    """
+
+    order = 60
+    run_valid = False
+    passes = ("fit",)
+    allow_several = True
+
+    def __init__(self, scheds: Mapping[str, Schedule | Sequence[Schedule]]) -> None:
+        self.scheds = dict(scheds)
+        self.hps: dict[str, list[Any]] = {}
+        self._setters: list[tuple[Schedule, HyperSetter, list[Any]]] = []
+
+    def before_fit(self) -> None:
+        """Find the hyper-parameters in the optimiser.
+
+        Raises:
+            ConfigError: no such hyper-parameter, one schedule too few, or another scheduler has it already.
+        """
+        others = [cb for cb in self.learn.cbs if isinstance(cb, ParamScheduler) and cb is not self and cb.run]
+        self.hps = {name: [] for name in self.scheds}
+        self._setters = []
+        for name, sched in self.scheds.items():
+            if any(name in other.scheds for other in others):
+                raise ConfigError(f"two schedulers set {name!r}; remove one of them.")
+            schedule = _one_schedule(name, sched, n_layer_groups(self.opt))
+            self._setters.append((schedule, HyperSetter(self.opt, name), self.hps[name]))
+
+    def before_batch(self) -> None:
+        """Set the values for this batch."""
+        pos = self.learn.pct_train
+        for schedule, setter, history in self._setters:
+            value = schedule(pos)
+            setter(value)
+            history.append(value)
+
+    def cleanup_fit(self) -> None:
+        """Let go of the optimiser."""
+        self._setters = []
+
+
+def _one_schedule(name: str, sched: Schedule | Sequence[Schedule], n: int) -> Schedule:
+    """Make one schedule of one for each group."""
+    if callable(sched):
+        return sched
+    several = list(sched)
+    if len(several) != n:
+        raise ConfigError(f"{len(several)} schedules for {name!r}, but the model has {n} parameter groups.")
+    return lambda pos: [one(pos) for one in several]

@@ -1,0 +1,136 @@
+"""Predictions of a trained model: whole sets in the order of the data set, single items, pictures of results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch.utils.data as torch_data
+from torch import Tensor
+
+from laminar.callbacks.predictions import EvaluateCallback, GatherPredsCallback
+from laminar.core.errors import ConfigError
+from laminar.core.types import cast
+from laminar.learner.callback_list import Callbacks, as_list
+from laminar.learner.loop import TrainingLoop
+from laminar.metrics.base import AvgLoss, MetricSet, mk_metric
+from laminar.nn.losses import activation_of, decodes_of
+
+__all__ = ["evaluation_loader", "get_preds", "predict", "show_results", "validate"]
+
+
+def evaluation_loader(dls: Any, ds_idx: int = 1, dl: Any = None) -> Any:
+    """A loader over all items, in the order of the data set, without augmentation.
+
+    Args:
+        dls: the learner's loaders.
+        ds_idx: 0 for the training set, 1 for the validation set.
+        dl: another loader, or any iterable of batches, in place of these.
+
+    Raises:
+        ConfigError: there is no such set.
+    """
+    if dl is None:
+        n = len(dls)
+        if not -n <= ds_idx < n:
+            raise ConfigError(f"ds_idx={ds_idx}: there are {n} loaders. Pass a loader: dl=dls.test_dl(items).")
+        dl = dls[ds_idx]
+    if hasattr(dl, "eval_loader"):
+        return dl.eval_loader()
+    if type(dl) is torch_data.DataLoader and not isinstance(dl.dataset, torch_data.IterableDataset) and dl.batch_size:
+        return torch_data.DataLoader(
+            dl.dataset,
+            batch_size=dl.batch_size,
+            num_workers=dl.num_workers,
+            collate_fn=dl.collate_fn,
+            pin_memory=dl.pin_memory,
+            worker_init_fn=dl.worker_init_fn,
+        )
+    return dl
+
+
+def validate(learn: TrainingLoop, metrics: list[Any], dl: Any, cbs: Callbacks) -> list[float | None]:
+    """Compute loss and metrics over `dl`."""
+    evaluate = EvaluateCallback(MetricSet([AvgLoss(), *(mk_metric(m) for m in metrics)]))
+    learn._evaluate(dl, [*as_list(cbs), evaluate])
+    return evaluate.values
+
+
+def get_preds(
+    learn: TrainingLoop,
+    dl: Any,
+    with_input: bool = False,
+    with_decoded: bool = False,
+    with_loss: bool = False,
+    act: Callable[[Any], Any] | None = None,
+    cbs: Callbacks = None,
+) -> tuple[Any, ...]:
+    """Predict everything in `dl`; see `Learner.get_preds`."""
+    gather = GatherPredsCallback(with_input=with_input, with_loss=with_loss)
+    learn._evaluate(dl, [*as_list(cbs), gather])
+    if gather.preds is None:
+        raise ConfigError("there was nothing to predict: the loader gave no batch.")
+    preds = (act or _for_each_output(activation_of(learn.loss_func)))(gather.preds)
+    result = [gather.inputs] if with_input else []
+    result += [preds, gather.targets]
+    if with_decoded:
+        result.append(_for_each_output(decodes_of(learn.loss_func))(preds))
+    if with_loss:
+        result.append(gather.losses)
+    return tuple(result)
+
+
+def _for_each_output(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Apply a loss's reading of its outputs; a model with several outputs needs a loss that reads them together."""
+
+    def read(outputs: Any) -> Any:
+        if isinstance(outputs, Tensor) or hasattr(function, "__self__"):
+            return function(outputs)
+        return outputs  # which output a plain loss of torch's looks at, nobody can know
+
+    return read
+
+
+def _typed(decoded: Any, batch_types: tuple[type, ...]) -> tuple[Any, ...]:
+    """Decoded predictions with the types of the targets, as a tuple."""
+    parts = tuple(decoded) if isinstance(decoded, tuple | list) else (decoded,)
+    kinds = (*batch_types, *[object] * len(parts))
+    return tuple(
+        cast(part, kind) if isinstance(part, Tensor) and isinstance(kind, type) and issubclass(kind, Tensor) else part
+        for part, kind in zip(parts, kinds, strict=False)
+    )
+
+
+def predict(learn: TrainingLoop, item: Any, with_input: bool = False) -> tuple[Any, ...]:
+    """Predict one raw item; see `Learner.predict`."""
+    if not hasattr(learn.dls, "test_dl"):
+        raise ConfigError(f"{type(learn.dls).__name__} cannot turn an item into a batch: it has no test_dl.")
+    loader = learn.dls.test_dl([item], num_workers=0)
+    batch = next(iter(loader))
+    parts = tuple(batch) if isinstance(batch, tuple | list) else (batch,)
+    preds, _, decoded = get_preds(learn, [parts], with_decoded=True)
+    n = getattr(learn.dls, "n_inp", 1)
+    outs = _typed(decoded, tuple(getattr(learn.dls, "target_types", ())))
+    sample = learn.dls.decode_batch((*parts[:n], *outs), max_n=1)[0]
+    inputs, targets = sample[:n], sample[n:]
+    first = [part[0] for part in outs]
+    result = (
+        targets[0] if len(targets) == 1 else targets,
+        first[0] if len(first) == 1 else tuple(first),
+        preds[0] if isinstance(preds, Tensor) else tuple(part[0] for part in preds),
+    )
+    return ((inputs[0] if len(inputs) == 1 else inputs), *result) if with_input else result
+
+
+def show_results(learn: TrainingLoop, dl: Any, max_n: int, shuffle: bool, options: dict[str, Any]) -> Any:
+    """Draw some items with targets and predictions; see `Learner.show_results`."""
+    if not hasattr(dl, "show_results"):
+        raise ConfigError(
+            f"{type(dl).__name__} cannot show results: it does not know what its parts mean. Use laminar's DataLoaders."
+        )
+    shown = dl.new(shuffle=True, drop_last=False) if shuffle and hasattr(dl, "new") else dl
+    batch = shown.one_batch()
+    parts = tuple(batch) if isinstance(batch, tuple | list) else (batch,)
+    decoded = get_preds(learn, [parts], with_decoded=True)[2]
+    outs = _typed(decoded, tuple(getattr(dl, "target_types", ())))
+    return dl.show_results(batch, outs[0] if len(outs) == 1 else outs, max_n=max_n, **options)

@@ -1,0 +1,338 @@
+"""The loop: epochs, batches, backward pass and step, with every event where it happens. Read it top to bottom.
+
+A *pass* is one run of the loop: a fit, or an evaluation (`validate`, `get_preds`), which may come in the middle of a
+fit. Whatever belongs to a pass is put back when it ends, however it ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from laminar.callbacks.base import Callback
+from laminar.callbacks.events import (
+    CancelBackwardException,
+    CancelBatchException,
+    CancelEpochException,
+    CancelException,
+    CancelFitException,
+    CancelStepException,
+    CancelTrainException,
+    CancelValidException,
+)
+from laminar.callbacks.table import EventTable
+from laminar.core.device import default_device, to_device
+from laminar.core.errors import ConfigError
+from laminar.core.seed import get_random_states, set_random_states
+from laminar.core.types import plain
+from laminar.learner.callback_list import CallbackOwner
+from laminar.learner.freezing import eval_frozen_norms
+
+__all__ = ["TrainingLoop"]
+
+_END: Any = object()
+
+# What belongs to a pass: saved when one begins, put back when it ends.
+_PASS_FIELDS = (
+    *("dl", "training", "epoch", "n_epoch", "iter", "n_iter", "train_iter", "pct_train"),
+    *("xb", "yb", "pred", "loss", "loss_grad", "should_step", "logger", "autocast", "scaler", "fire"),
+    *("_kind", "_train_events", "_valid_events", "_joining", "_device", "_n_inp"),
+)
+
+
+class TrainingLoop(CallbackOwner):
+    """The loop and the state it works on; `Learner` adds what users call.
+
+    Args:
+        dls: loaders for training and validation.
+        model: the network.
+        loss_func: the loss.
+        train_bn: let norm layers in frozen groups train.
+    """
+
+    opt: Optimizer | None = None
+
+    def __init__(self, dls: Any, model: nn.Module, loss_func: Callable[..., Any], train_bn: bool = True) -> None:
+        super().__init__()
+        self.dls, self.model, self.loss_func, self.train_bn = dls, model, loss_func, train_bn
+        self.logger: Callable[[list[Any]], None] = print
+        # the pass that runs
+        self.dl: Any = None
+        self.training = False
+        self.epoch = self.n_epoch = self.iter = self.n_iter = self.train_iter = 0
+        self.pct_train = 0.0
+        # the batch in hand
+        self.xb: tuple[Any, ...] = ()
+        self.yb: tuple[Any, ...] = ()
+        self.pred: Any = None
+        self.loss: Any = None
+        self.loss_grad: Any = None
+        self.should_step = True
+        # precision
+        self.autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+        self.scaler = torch.amp.GradScaler("cpu", enabled=False)
+        # which callbacks are asked
+        self._kind = ""  # one of Callback.passes; empty outside any pass
+        self._joining: list[Callback] | None = None
+        self._device = torch.device("cpu")
+        self._n_inp: int | None = None  # how many parts of a batch are inputs; None: all but the last
+        self._bind()
+
+    # ---- a fit, from the outside in ----------------------------------------------------------------------------------
+
+    def _fit(self, n_epoch: int, start_epoch: int = 0, kind: str = "fit") -> None:
+        """Train for epochs `start_epoch` to `n_epoch`; `kind` decides which callbacks take part."""
+        if self._kind:
+            raise ConfigError("a fit cannot begin while another pass runs; end that one first (CancelFitException).")
+        with self._pass(kind):
+            self.n_epoch, self.epoch = n_epoch, start_epoch
+            self.n_iter = length_of(self._train_dl)
+            self.train_iter = start_epoch * self.n_iter
+            try:
+                self.fire.before_fit()
+                for self.epoch in range(start_epoch, n_epoch):
+                    self._one_epoch()
+            except CancelFitException:
+                self.fire.after_cancel_fit()
+            self.fire.after_fit()
+
+    def _one_epoch(self) -> None:
+        try:
+            self.fire.before_epoch()
+            self._train_epoch()
+            if self._valid_dl is not None:
+                self._validate_epoch(self._valid_dl)
+        except CancelEpochException:
+            self.fire.after_cancel_epoch()
+        self.fire.after_epoch()
+
+    def _train_epoch(self) -> None:
+        self.dl, self.training, self.fire = self._train_dl, True, self._train_events
+        self.pct_train = self.epoch / self.n_epoch
+        self.model.train()
+        if not self.train_bn:
+            eval_frozen_norms(self.model)
+        try:
+            self.fire.before_train()
+            self._all_batches()
+        except CancelTrainException:
+            self.fire.after_cancel_train()
+        self.fire.after_train()
+        self._zero_grad()  # nothing of an unfinished accumulation may leak into the next epoch
+
+    def _validate_epoch(self, dl: Any) -> None:
+        self.dl, self.training, self.fire = dl, False, self._valid_events
+        self.model.eval()
+        try:
+            self.fire.before_validate()
+            with torch.no_grad():
+                self._all_batches()
+        except CancelValidException:
+            self.fire.after_cancel_validate()
+        self.fire.after_validate()
+
+    def _all_batches(self) -> None:
+        self.iter, self.n_iter = 0, length_of(self.dl)
+        batches = self.dl if self.n_iter else self._watching_for_the_end(self.dl)
+        try:
+            for self.iter, batch in enumerate(batches):
+                self._one_batch(batch)
+        except CancelException:
+            raise
+        except Exception as error:
+            if not any(note.startswith("in callback") for note in getattr(error, "__notes__", ())):
+                error.add_note(f"in {self._position()}")
+            raise
+
+    def _one_batch(self, batch: Any) -> None:
+        self._receive(batch)
+        self.should_step = True
+        try:
+            self.fire.before_batch()
+            with self.autocast():  # does nothing in float32
+                self.pred = self.model(*self.xb)
+                self.fire.after_pred()
+                if self.yb:
+                    self.loss_grad = self.loss_func(self.pred, *self.yb)
+                    self.loss = self.loss_grad.detach()
+                self.fire.after_loss()
+            if self.training and self.yb:
+                self._backward()
+                if self.should_step:
+                    self._step()
+        except CancelBatchException:
+            self.fire.after_cancel_batch()
+        if self.training:
+            self.train_iter += 1
+            if self.n_iter:
+                self.pct_train = (self.epoch + (self.iter + 1) / self.n_iter) / self.n_epoch
+        self.fire.after_batch()
+
+    def _backward(self) -> None:
+        try:
+            self.fire.before_backward()
+            self.scaler.scale(self.loss_grad).backward()
+        except CancelBackwardException:
+            self.fire.after_cancel_backward()
+        self.fire.after_backward()
+
+    def _step(self) -> None:
+        assert self.opt is not None
+        try:
+            self.scaler.unscale_(self.opt)
+            self.fire.before_step()
+            self.scaler.step(self.opt)
+        except CancelStepException:
+            self.fire.after_cancel_step()
+        self.scaler.update()
+        self.fire.after_step()
+        self.opt.zero_grad()
+
+    # ---- an evaluation -----------------------------------------------------------------------------------------------
+
+    def _evaluate(self, dl: Any, cbs: Sequence[Callback]) -> None:
+        """Go through `dl` once without training, with `cbs` too; inside a fit, the fit does not notice."""
+        joining = list(cbs) if self._kind else None
+        with self.added_cbs(cbs), self._pass("nested" if self._kind else "evaluation", joining):
+            self.n_epoch, self.epoch = 1, 0
+            try:
+                self.fire.before_fit()
+                self.fire.before_epoch()
+                self._validate_epoch(dl)
+                self.fire.after_epoch()
+            except CancelEpochException:
+                self.fire.after_cancel_epoch()
+            except CancelFitException:
+                self.fire.after_cancel_fit()
+            self.fire.after_fit()
+
+    # ---- what the loops stand on -------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _pass(self, kind: str, joining: list[Callback] | None = None) -> Iterator[None]:
+        """Begin a pass, and put back all that belongs to it at the end."""
+        random_states = get_random_states() if self._kind else None
+        fields = {name: getattr(self, name) for name in _PASS_FIELDS}
+        modes = [(module, module.training) for module in self.model.modules()]
+        switches = [(callback, callback.run) for callback in self._cbs]
+        trains = kind in ("fit", "lr_find")
+        try:
+            self._kind, self._joining, self._device, self.training = kind, joining, self.device, trains
+            self._n_inp = getattr(self.dls, "n_inp", None)
+            self.model.to(self._device)
+            if isinstance(self.loss_func, nn.Module):
+                self.loss_func.to(self._device)
+            self._bind()
+            yield
+        finally:
+            try:
+                self.fire.cleanup_fit()
+            finally:
+                if trains:
+                    self._zero_grad()
+                for callback, run in switches:
+                    callback.run = run
+                for module, training in modes:
+                    module.training = training
+                for name, value in fields.items():
+                    setattr(self, name, value)
+                if random_states is not None:
+                    set_random_states(**random_states)
+
+    def _bind(self) -> None:
+        """Note for each event who listens; again when callbacks come or go."""
+        asked = [cb for cb in self._cbs if not self._kind or self._kind in cb.passes]
+        self._train_events = EventTable(asked, True, self._position, self._joining)
+        self._valid_events = EventTable(asked, False, self._position, self._joining)
+        self.fire = self._train_events if self.training else self._valid_events
+
+    def _position(self) -> str:
+        if not self._kind:
+            return "outside any training"
+        return f"epoch {self.epoch}, batch {self.iter} of {'training' if self.training else 'validation'}"
+
+    def _receive(self, batch: Any) -> None:
+        """Take a batch in: onto the device, types off, inputs apart from targets."""
+        device = self._device
+        parts = batch if isinstance(batch, tuple | list) else (batch,)
+        arrived = tuple(
+            [part if type(part) is Tensor and part.device == device else _bring(part, device) for part in parts]
+        )
+        n = self._n_inp or max(len(arrived) - 1, 1)
+        self.xb, self.yb = arrived[:n], arrived[n:]
+
+    def _watching_for_the_end(self, batches: Iterable[Any]) -> Iterator[Any]:
+        """Pass batches on, one ahead, so that `n_iter` is known when the last one is trained on."""
+        iterator = iter(batches)
+        held = next(iterator, _END)
+        count = 0
+        while held is not _END:
+            following = next(iterator, _END)
+            count += 1
+            if following is _END:
+                self.n_iter = count
+            yield held
+            held = following
+
+    def _zero_grad(self) -> None:
+        if self.opt is not None:
+            self.opt.zero_grad()
+
+    # ---- questions about the pass ------------------------------------------------------------------------------------
+
+    @property
+    def x(self) -> Any:
+        """The input, where there is one; the tuple otherwise."""
+        return self.xb[0] if len(self.xb) == 1 else self.xb
+
+    @property
+    def y(self) -> Any:
+        """The target, where there is one; the tuple otherwise, None without any."""
+        return self.yb[0] if len(self.yb) == 1 else self.yb or None
+
+    @property
+    def is_last_batch(self) -> bool:
+        """Whether this is the last batch of the epoch."""
+        return self.iter + 1 == self.n_iter
+
+    @property
+    def _train_dl(self) -> Any:
+        return self.dls[0]
+
+    @property
+    def _valid_dl(self) -> Any:
+        """The validation loader, None if there is none."""
+        try:
+            return self.dls[1]
+        except IndexError:
+            return None
+
+    @property
+    def device(self) -> torch.device:
+        """Where batches go: the loaders' device, else where the model is."""
+        given = getattr(self.dls, "device", None)
+        if given is None:
+            first = next(iter(self.model.parameters()), None)
+            return default_device() if first is None else first.device
+        device = torch.device(given)
+        if device.type == "cuda" and device.index is None:
+            device = torch.device("cuda", torch.cuda.current_device())
+        return device
+
+
+def length_of(dl: Any) -> int:
+    """Return the number of batches of a loader, 0 if it does not know."""
+    try:
+        return len(dl)
+    except TypeError:
+        return 0
+
+
+def _bring(part: Any, device: torch.device) -> Any:
+    """Put a part of a batch onto the device, and take off its types."""
+    return plain(to_device(part, device, non_blocking=True))

@@ -1,0 +1,61 @@
+"""The loss that fits a kind of target, for learners that are given none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from laminar.core.errors import ConfigError
+from laminar.core.types import (
+    TensorBBox,
+    TensorCategory,
+    TensorFloat,
+    TensorMask,
+    TensorMultiCategory,
+    TensorPoint,
+    TitledTensorScalar,
+)
+from laminar.nn.losses import BCEWithLogitsLossFlat, CrossEntropyLossFlat, LossFunction, MSELossFlat
+
+__all__ = ["loss_for", "register_loss"]
+
+_LOSSES: dict[type, Callable[[], LossFunction]] = {
+    TensorCategory: CrossEntropyLossFlat,
+    TensorMultiCategory: BCEWithLogitsLossFlat,
+    TensorMask: lambda: CrossEntropyLossFlat(axis=1),
+    TensorFloat: MSELossFlat,
+    TitledTensorScalar: MSELossFlat,
+    TensorPoint: MSELossFlat,
+    TensorBBox: MSELossFlat,
+}
+
+
+def register_loss(target: type, make: Callable[[], LossFunction]) -> None:
+    """Say which loss learners take for a kind of target (and for its subclasses).
+
+    Args:
+        target: class of the targets.
+        make: called without arguments; returns the loss.
+    """
+    _LOSSES[target] = make
+
+
+def loss_for(dls: Any) -> LossFunction:
+    """The loss for the targets of `dls`: what the data bring themselves (``loss_func``), else by the target's class.
+
+    Raises:
+        ConfigError: the targets have no class that says so, or there are several.
+    """
+    own = getattr(dls, "loss_func", None)
+    if callable(own):
+        return own  # type: ignore[no-any-return]  # the data's word is taken for it
+    kinds = tuple(getattr(dls, "target_types", ()))
+    if len(kinds) == 1:
+        for kind in kinds[0].__mro__:
+            if kind in _LOSSES:
+                return _LOSSES[kind]()
+    found = ", ".join(kind.__name__ for kind in kinds) or "unknown"
+    raise ConfigError(
+        f"no loss follows from the data: the targets are {found}. Pass one: Learner(dls, model,"
+        " loss_func=CrossEntropyLossFlat()); or register one for your class of targets with register_loss."
+    )

@@ -1,0 +1,135 @@
+"""`lr_find`: a sweep over learning rates after which everything is as it was before."""
+
+from __future__ import annotations
+
+import copy
+from collections import namedtuple
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import Enum
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+
+from laminar.callbacks.lr_finder import LRFinder, SuggestFunction, minimum, slide, steep, valley
+from laminar.callbacks.recorder import Recorder
+from laminar.core.errors import ConfigError
+from laminar.core.seed import get_random_states, set_random_states
+from laminar.learner.loop import TrainingLoop, length_of
+
+__all__ = ["SuggestionMethod", "as_found", "sweep"]
+
+_FEWEST_POINTS = 6
+
+
+class SuggestionMethod(Enum):
+    """The rules that read the curve of `lr_find`."""
+
+    Valley = partial(valley)
+    Slide = partial(slide)
+    Minimum = partial(minimum)
+    Steep = partial(steep)
+
+
+@contextmanager
+def as_found(learn: TrainingLoop) -> Iterator[None]:
+    """Put back weights, buffers, optimiser, random states and the callbacks' states at the end, whatever happens.
+
+    Everything is kept in memory, on the device where it is.
+    """
+    model, opt = learn.model, learn.opt
+    random_states = get_random_states()
+    held = [
+        (module, name, tensor, None if tensor is None else tensor.detach().clone())
+        for module in model.modules()
+        for name, tensor in [*module._parameters.items(), *module._buffers.items()]
+    ]
+    states = [(callback, copy.deepcopy(callback.state_dict())) for callback in learn.cbs]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for module, name, tensor, saved in held:
+                if tensor is not None and saved is not None:
+                    tensor.copy_(saved)
+                if getattr(module, name) is not tensor:
+                    setattr(module, name, tensor)
+        learn.opt = opt
+        for callback, state in states:
+            callback.load_state_dict(state)
+        set_random_states(**random_states)
+
+
+def sweep(
+    learn: TrainingLoop,
+    make_opt: Callable[[], Any],
+    start_lr: float | Sequence[float],
+    end_lr: float | Sequence[float],
+    num_it: int,
+    stop_div: bool,
+) -> tuple[list[float], list[float]]:
+    """Train with rising learning rates on a fresh optimiser, and put everything back.
+
+    Returns:
+        Learning rates (of the last group) and smoothed losses.
+
+    Raises:
+        ConfigError: no sweep can be made of this: too few iterations, rates that do not rise, or the loss was no number
+            from the start.
+    """
+    if num_it < _FEWEST_POINTS:
+        raise ConfigError(f"num_it={num_it} gives too few points for a curve; at least {_FEWEST_POINTS} are needed.")
+    if not np.all(np.asarray(start_lr, dtype=float) > 0) or not np.all(np.asarray(end_lr) > np.asarray(start_lr)):
+        raise ConfigError(f"start_lr={start_lr} must be above 0, and end_lr={end_lr} above it.")
+    finder = LRFinder(start_lr, end_lr, num_it, stop_div)
+    n_batches = length_of(learn.dls[0])
+    n_epoch = -(-num_it // n_batches) if n_batches else num_it
+    with as_found(learn), learn.added_cbs(finder):
+        make_opt()
+        learn._fit(n_epoch, kind="lr_find")
+    if len(finder.losses) < _FEWEST_POINTS:
+        raise ConfigError(
+            f"the loss diverged after {len(finder.losses)} of {num_it} batches, at a learning rate of"
+            f" {finder.lrs[-1] if finder.lrs else start_lr}: losses {[round(x, 3) for x in finder.losses]}. Start"
+            " lower (start_lr=...), and look at the data and the loss. The model is as it was."
+        )
+    return finder.lrs, finder.losses
+
+
+def suggestions(
+    lrs: list[float], losses: list[float], num_it: int, functions: Sequence[Any]
+) -> list[tuple[str, float, tuple[float, float]]]:
+    """Ask each rule: its name, the learning rate, and the point to mark.
+
+    The first tenth of the curve, and its last points where the sweep went through, are noise and left out.
+    """
+    start = num_it // 10
+    end = len(lrs) - 5 if len(lrs) > start + 15 else len(lrs)
+    if end - start < _FEWEST_POINTS:
+        start, end = 0, len(lrs)
+    used_lrs, used_losses = np.asarray(lrs[start:end]), np.asarray(losses[start:end])
+    result = []
+    for given in functions:
+        function: SuggestFunction = given.value if isinstance(given, SuggestionMethod) else given
+        inner = function.func if isinstance(function, partial) else function
+        answer = function(used_lrs, used_losses, num_it)
+        lr, point = answer if isinstance(answer, tuple) else (answer, None)
+        if point is None:
+            point = (float(lr), float(np.interp(np.log(float(lr)), np.log(used_lrs), used_losses)))
+        result.append((getattr(inner, "__name__", type(inner).__name__), float(lr), point))
+    return result
+
+
+def as_namedtuple(found: Sequence[tuple[str, float, Any]]) -> Any:
+    """The suggested rates under the names of their rules."""
+    return namedtuple("SuggestedLRs", [name for name, _, _ in found])(*(lr for _, lr, _ in found))
+
+
+def keep_sweep(learn: TrainingLoop, lrs: list[float], losses: list[float]) -> Recorder:
+    """Let the recorder keep the curve, for `plot_lr_find`; a learner without one gets it drawn by a new one."""
+    recorder = learn.get_cb(Recorder) or Recorder()
+    recorder.sweep = (lrs, losses)
+    return recorder
