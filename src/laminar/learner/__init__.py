@@ -1,0 +1,17 @@
+"""`Learner`: the training loop and everything that is done with a model and its data."""
+
+from laminar.learner.learner import FineTuneOptions, Learner, LearnerOptions
+from laminar.learner.losses_for import loss_for, register_loss
+from laminar.learner.lr_find import SuggestionMethod
+from laminar.learner.saving import load_model, save_model
+
+__all__ = [
+    "Learner",
+    "LearnerOptions",
+    "FineTuneOptions",
+    "SuggestionMethod",
+    "loss_for",
+    "register_loss",
+    "save_model",
+    "load_model",
+]

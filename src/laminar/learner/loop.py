@@ -41,7 +41,7 @@ _END: Any = object()
 _PASS_FIELDS = (
     *("dl", "training", "epoch", "n_epoch", "iter", "n_iter", "train_iter", "pct_train"),
     *("xb", "yb", "pred", "loss", "loss_grad", "should_step", "logger", "autocast", "scaler", "fire"),
-    *("_kind", "_train_events", "_valid_events", "_joining", "_device", "_n_inp"),
+    *("_kind", "_train_events", "_valid_events", "_joining", "_device", "_n_inp", "_other_train_dl"),
 )
 
 
@@ -79,18 +79,19 @@ class TrainingLoop(CallbackOwner):
         # which callbacks are asked
         self._kind = ""  # one of Callback.passes; empty outside any pass
         self._joining: list[Callback] | None = None
+        self._other_train_dl: Any = None
         self._device = torch.device("cpu")
         self._n_inp: int | None = None  # how many parts of a batch are inputs; None: all but the last
         self._bind()
 
     # ---- a fit, from the outside in ----------------------------------------------------------------------------------
 
-    def _fit(self, n_epoch: int, start_epoch: int = 0, kind: str = "fit") -> None:
+    def _fit(self, n_epoch: int, start_epoch: int = 0, kind: str = "fit", train_dl: Any = None) -> None:
         """Train for epochs `start_epoch` to `n_epoch`; `kind` decides which callbacks take part."""
         if self._kind:
             raise ConfigError("a fit cannot begin while another pass runs; end that one first (CancelFitException).")
         with self._pass(kind):
-            self.n_epoch, self.epoch = n_epoch, start_epoch
+            self.n_epoch, self.epoch, self._other_train_dl = n_epoch, start_epoch, train_dl
             self.n_iter = length_of(self._train_dl)
             self.train_iter = start_epoch * self.n_iter
             try:
@@ -223,7 +224,7 @@ class TrainingLoop(CallbackOwner):
         trains = kind in ("fit", "lr_find")
         try:
             self._kind, self._joining, self._device, self.training = kind, joining, self.device, trains
-            self._n_inp = getattr(self.dls, "n_inp", None)
+            self._n_inp = self._count_inputs()
             self.model.to(self._device)
             if isinstance(self.loss_func, nn.Module):
                 self.loss_func.to(self._device)
@@ -243,6 +244,14 @@ class TrainingLoop(CallbackOwner):
                     setattr(self, name, value)
                 if random_states is not None:
                     set_random_states(**random_states)
+
+    def _count_inputs(self) -> int | None:
+        """How many parts of a batch are inputs, as the data say; they may have to look at a batch to know."""
+        random_states = get_random_states()
+        try:
+            return getattr(self.dls, "n_inp", None)
+        finally:
+            set_random_states(**random_states)
 
     def _bind(self) -> None:
         """Note for each event who listens; again when callbacks come or go."""
@@ -302,15 +311,12 @@ class TrainingLoop(CallbackOwner):
 
     @property
     def _train_dl(self) -> Any:
-        return self.dls[0]
+        return self.dls[0] if self._other_train_dl is None else self._other_train_dl
 
     @property
     def _valid_dl(self) -> Any:
         """The validation loader, None if there is none."""
-        try:
-            return self.dls[1]
-        except IndexError:
-            return None
+        return self.dls[1] if len(self.dls) > 1 else None
 
     @property
     def device(self) -> torch.device:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 
-
 from laminar.callbacks.lr_finder import LRFinder, SuggestFunction, minimum, slide, steep, valley
 from laminar.callbacks.recorder import Recorder
 from laminar.core.errors import ConfigError
@@ -85,11 +84,12 @@ def sweep(
     if not np.all(np.asarray(start_lr, dtype=float) > 0) or not np.all(np.asarray(end_lr) > np.asarray(start_lr)):
         raise ConfigError(f"start_lr={start_lr} must be above 0, and end_lr={end_lr} above it.")
     finder = LRFinder(start_lr, end_lr, num_it, stop_div)
-    n_batches = length_of(learn.dls[0])
+    train = learn.dls[0]  # read through a loader of its own where there can be one: epochs go on as if nothing had been
+    n_batches = length_of(train)
     n_epoch = -(-num_it // n_batches) if n_batches else num_it
     with as_found(learn), learn.added_cbs(finder):
         make_opt()
-        learn._fit(n_epoch, kind="lr_find")
+        learn._fit(n_epoch, kind="lr_find", train_dl=train.new() if hasattr(train, "new") else train)
     if len(finder.losses) < _FEWEST_POINTS:
         raise ConfigError(
             f"the loss diverged after {len(finder.losses)} of {num_it} batches, at a learning rate of"
@@ -125,7 +125,9 @@ def suggestions(
 
 def as_namedtuple(found: Sequence[tuple[str, float, Any]]) -> Any:
     """The suggested rates under the names of their rules."""
-    return namedtuple("SuggestedLRs", [name for name, _, _ in found])(*(lr for _, lr, _ in found))
+    names, rates = [name for name, _, _ in found], [lr for _, lr, _ in found]
+    kind: Any = namedtuple("SuggestedLRs", names)
+    return kind(*rates)
 
 
 def keep_sweep(learn: TrainingLoop, lrs: list[float], losses: list[float]) -> Recorder:

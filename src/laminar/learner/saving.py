@@ -128,7 +128,7 @@ def read_weights(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     if file.suffix == ".safetensors":
         try:
-            with safe_open(file, framework="pt", device="cpu") as opened:  # type: ignore[no-untyped-call]  # not annotated
+            with safe_open(file, framework="pt", device="cpu") as opened:
                 said = (opened.metadata() or {}).get("laminar")
                 return {key: opened.get_tensor(key) for key in opened.keys()}, json.loads(said) if said else {}  # noqa: SIM118  # no dict
         except SafetensorError as error:
@@ -146,6 +146,14 @@ def read_weights(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise WeightsError(f"{file} holds no state dict: a {type(content).__name__}.")
     return {str(key): value for key, value in content.items()}, {}
+
+
+def has_opt(file: Path) -> bool:
+    """Whether a file holds an optimiser's state beside the weights."""
+    if file.suffix != ".safetensors":
+        return False
+    with safe_open(file, framework="pt", device="cpu") as opened:
+        return "opt" in json.loads((opened.metadata() or {}).get("laminar", "{}"))
 
 
 def load_model(

@@ -1,0 +1,238 @@
+"""The contract between data, model, loss and metrics, looked at before the first epoch on a few items.
+
+Nothing is left behind: the model is asked in evaluation mode without gradients, and random states, modes and the
+loaders' epochs stay as they are. What callbacks make of a batch is not known here; where a callback of the user's
+changes batches, predictions or parts of the learner, only the loaders and the data are looked at.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.utils.data as torch_data
+from torch import Tensor, nn
+
+from laminar.core.device import tensors_in
+from laminar.core.errors import ConfigError, DataError, describe
+from laminar.core.seed import get_random_states, set_random_states
+from laminar.learner.loop import TrainingLoop, length_of
+from laminar.metrics.base import MetricSet, mk_metric
+from laminar.nn.losses import activation_of, loss_name
+from laminar.optim.groups import bn_types
+
+__all__ = ["check_contract"]
+
+_FEW = 4
+_CHANGING_EVENTS = ("before_fit", "before_epoch", "before_train", "before_batch", "after_pred")
+
+
+def check_contract(learn: TrainingLoop, metrics: Sequence[Any]) -> None:
+    """Look at the loaders, and at a few training items on their way through model, loss and metrics.
+
+    Args:
+        learn: the learner.
+        metrics: its metrics.
+
+    Raises:
+        ConfigError: two parts do not fit each other; the message names both and the remedy.
+        DataError: the inputs hold values that are no numbers.
+    """
+    _check_lengths(learn.dls)
+    if not any(p.requires_grad for p in learn.model.parameters()) and any(True for _ in learn.model.parameters()):
+        raise ConfigError("every parameter of the model is frozen: there is nothing to train. learn.unfreeze() helps.")
+    random_states = get_random_states()
+    try:
+        batch = few_items(learn.dls[0])
+        if batch is not None:
+            _check_batch(learn, batch, metrics)
+    finally:
+        set_random_states(**random_states)
+
+
+def _check_lengths(dls: Any) -> None:
+    for number in range(min(len(dls), 2)):
+        loader, split = dls[number], ("training", "validation")[number]
+        if hasattr(loader, "__len__") and length_of(loader) == 0 and _knows_length(loader):
+            n, bs = _items_and_bs(loader)
+            why = f" {n} items, bs={bs}, drop_last={getattr(loader, 'drop_last', False)}." if n is not None else ""
+            raise ConfigError(
+                f"the {split} loader gives no batch:{why} Use a batch size of at most the number of items, or"
+                " drop_last=False."
+            )
+
+
+def _knows_length(loader: Any) -> bool:
+    try:
+        return len(loader) >= 0
+    except TypeError:
+        return False
+
+
+def _items_and_bs(loader: Any) -> tuple[int | None, int | None]:
+    """How many items a loader has, and how many make a batch, as far as it says so."""
+    loader = getattr(loader, "batches", loader)
+    dataset, bs = getattr(loader, "dataset", None), getattr(loader, "bs", getattr(loader, "batch_size", None))
+    n = getattr(loader, "n_items", None)
+    if n is None and hasattr(dataset, "__len__") and not isinstance(dataset, torch_data.IterableDataset):
+        n = len(dataset)
+    return n, bs
+
+
+def few_items(loader: Any) -> Any:
+    """A small training batch that costs the loader nothing; None where that cannot be had."""
+    inner = getattr(loader, "batches", loader)
+    if type(inner) is torch_data.DataLoader:
+        dataset: Any = inner.dataset
+        if isinstance(dataset, torch_data.IterableDataset) or inner.batch_size is None or inner.collate_fn is None:
+            return None
+        return inner.collate_fn([dataset[i] for i in range(min(_FEW, len(dataset)))])
+    if isinstance(inner, list | tuple):
+        return _first(inner[0]) if inner else None
+    if inner is loader and hasattr(loader, "peek"):
+        return loader.peek(range(min(_FEW, _items_and_bs(loader)[0] or 1)))
+    return None
+
+
+def _first(batch: Any) -> Any:
+    """The first few items of a batch."""
+    if isinstance(batch, Tensor):
+        return batch[:_FEW]
+    return type(batch)(_first(part) for part in batch) if type(batch) in (tuple, list) else batch
+
+
+def _check_batch(learn: TrainingLoop, batch: Any, metrics: Sequence[Any]) -> None:
+    with learn._pass("check", joining=[]):
+        learn._receive(batch)
+        for number, tensor in enumerate(tensors_in(learn.xb)):
+            if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+                bad = int((~torch.isfinite(tensor.flatten(1) if tensor.ndim > 1 else tensor[:, None])).any(1).sum())
+                raise DataError(
+                    f"input {number} of the training data holds NaN or infinite values, in {bad} of the first"
+                    f" {len(tensor)} items: {describe(tensor)}. Clean them or fill them in before training."
+                )
+        if not any(_may_change(callback) for callback in learn.cbs):
+            learn.model.eval()
+            with torch.no_grad(), _batch_norm_inputs(learn.model) as single_values:
+                learn.pred = learn.model(*learn.xb)
+            if single_values:
+                _check_last_batch(learn)
+            if learn.yb:
+                _check_outputs(learn)
+                _check_loss(learn)
+                _check_metrics(learn, metrics)
+
+
+def _may_change(callback: Any) -> bool:
+    """Whether a callback from elsewhere may change what model and loss see."""
+    ours = type(callback).__module__.startswith("laminar.") and not vars(callback).keys() & set(_CHANGING_EVENTS)
+    return not ours and any(callback.listens_to(event) for event in _CHANGING_EVENTS)
+
+
+@contextmanager
+def _batch_norm_inputs(model: nn.Module) -> Iterator[list[str]]:
+    """Collect the names of batch norms that see one value of each channel for each item."""
+    found: list[str] = []
+
+    def note(name: str) -> Any:
+        def hook(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+            if inputs and isinstance(inputs[0], Tensor) and inputs[0][:1].numel() == inputs[0].shape[1]:
+                found.append(name)
+
+        return hook
+
+    handles = [m.register_forward_pre_hook(note(name)) for name, m in model.named_modules() if isinstance(m, bn_types)]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _check_last_batch(learn: TrainingLoop) -> None:
+    loader = learn.dls[0]
+    n, bs = _items_and_bs(loader)
+    drop_last = getattr(getattr(loader, "batches", loader), "drop_last", False)
+    if n and bs and not drop_last and n % bs == 1 and learn.train_bn:
+        raise ConfigError(
+            f"the last training batch has one item ({n} items, bs={bs}), and batch norm cannot train on one. Use"
+            " another batch size, or drop_last=True."
+        )
+
+
+def _check_outputs(learn: TrainingLoop) -> None:
+    """Compare the number of outputs with the classes, where the loss takes class indices."""
+    target, loss = learn.yb[0], learn.loss_func
+    classes = isinstance(loss, nn.CrossEntropyLoss | nn.NLLLoss) or getattr(loss, "y_int", False)
+    if not classes or not isinstance(learn.pred, Tensor) or not isinstance(target, Tensor) or learn.pred.ndim < 2:
+        return
+    if target.is_floating_point() or learn.pred.shape == target.shape:
+        return  # probabilities as targets
+    axis = getattr(loss, "axis", 1)
+    outputs = learn.pred.shape[axis]
+    vocab = getattr(learn.dls, "vocab", None)
+    names = list(vocab) if vocab is not None else []
+    several = bool(names) and isinstance(names[-1], list | tuple)
+    if names and not several and len(names) != outputs:
+        shown = ", ".join(str(name) for name in names[:5]) + (", ..." if len(names) > 5 else "")
+        raise ConfigError(
+            f"the model gives {outputs} outputs, but the data have {len(names)} classes ({shown}). Make the model's"
+            f" last layer that wide: n_out={len(names)}."
+        )
+    ignored = getattr(loss, "ignore_index", -100)
+    wrong = target[(target != ignored) & ((target >= outputs) | (target < 0))]
+    if wrong.numel():
+        raise ConfigError(
+            f"a target is class {int(wrong[0])}, but the model gives {outputs} outputs (classes 0 to {outputs - 1})."
+            " Give the model more outputs, or number the classes from 0."
+        )
+
+
+def _check_loss(learn: TrainingLoop) -> None:
+    """Compute the loss; it must be one finite number and compare like with like."""
+    name = loss_name(learn.loss_func)
+    given = f"predictions {describe(learn.pred)}, targets {describe(learn.y)}"
+    with warnings.catch_warnings():
+        # torch warns where it compares each with all
+        warnings.simplefilter("error", UserWarning)  # noqa: TID251  # inside catch_warnings
+        try:
+            with torch.no_grad():
+                learn.loss = learn.loss_func(learn.pred, *learn.yb)
+        except (ConfigError, RuntimeError, ValueError, TypeError, IndexError, AttributeError, UserWarning) as error:
+            raise ConfigError(
+                f"the loss {name} does not fit: {given}. It says: {str(error).splitlines()[0]}. {_remedy(learn)}"
+            ) from error
+    if not isinstance(learn.loss, Tensor) or learn.loss.numel() != 1:
+        raise ConfigError(
+            f"the loss {name} must give one number (a tensor) for a batch; it gives {describe(learn.loss)} for {given}."
+            " Use reduction='mean'."
+        )
+
+
+def _remedy(learn: TrainingLoop) -> str:
+    """What most likely helps where loss and targets do not fit."""
+    target = learn.yb[0]
+    if not isinstance(target, Tensor) or not isinstance(learn.pred, Tensor):
+        return "Pass a loss_func that takes what the model returns."
+    if not target.is_floating_point() and activation_of(learn.loss_func)(learn.pred[:0]) is not None:
+        if target.ndim == learn.pred.ndim and target.shape == learn.pred.shape:
+            return "For several classes an item, use BCEWithLogitsLossFlat()."
+        return "For class indices, use CrossEntropyLossFlat() and as many outputs as classes."
+    return "For numbers, use MSELossFlat() and as many outputs as targets."
+
+
+def _check_metrics(learn: TrainingLoop, metrics: Sequence[Any]) -> None:
+    """Let each metric take the batch in."""
+    for metric in metrics:
+        fresh = mk_metric(metric)
+        try:
+            with torch.no_grad():
+                MetricSet([fresh]).accumulate(learn)
+        except Exception as error:
+            raise ConfigError(
+                f"the metric {fresh.name} fails on predictions {describe(learn.pred)} and targets {describe(learn.y)}:"
+                f" {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+            ) from error
