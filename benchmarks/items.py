@@ -38,12 +38,14 @@ def consume(batches: Iterable[tuple[Tensor, ...]], n: int) -> None:
 
 
 def laminar_items(files: list[Path]) -> Contender:
-    from laminar.data import Categorize, Datasets, ToTensor, parent_label
-    from laminar.vision import PILImage, RandomResizedCrop
+    from laminar.data import Categorize, DataLoader, Datasets, ToTensor, parent_label
+    from laminar.vision.crop import RandomResizedCrop
+    from laminar.vision.images import PILImage
 
-    datasets = Datasets(files, [[PILImage.create], [parent_label, Categorize()]], splits=[list(range(len(files))), []])
-    loaders = datasets.dataloaders(bs=BATCH, after_item=[RandomResizedCrop(SIZE), ToTensor()], drop_last=False)
-    return lambda: consume(loaders.train, len(files))
+    datasets = Datasets(files, [[PILImage.create], [parent_label, Categorize()]])
+    crop = [RandomResizedCrop(SIZE), ToTensor()]
+    loader = DataLoader(datasets, BATCH, shuffle=True, after_item=crop, split_idx=0)
+    return lambda: consume(loader, len(files))
 
 
 # ---- fastai ----------------------------------------------------------------------------------------------------------

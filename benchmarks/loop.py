@@ -2,7 +2,8 @@
 
 Everything runs in one process on one thread, over the same batches made beforehand, in rounds whose order rotates.
 Each framework is set up as small as it goes without taking away what it does by default in a batch: no progress bar, no
-checkpoint, no logger. A round is one call of the framework's own `fit` (or `run`), whose set-up the batches share.
+checkpoint, no logger; laminar and fastai, which validate in a fit, do so on one batch. A round is one call of the
+framework's own `fit` (or `run`), whose set-up the batches share.
 """
 
 import argparse
@@ -14,9 +15,9 @@ from statistics import median
 import torch
 from rounds import interleaved, median_difference, median_ratio, print_table
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 LR = 1e-3
+LOSS = nn.CrossEntropyLoss()
 Batches = list[tuple[Tensor, Tensor]]
 Contender = Callable[[], object]
 
@@ -45,7 +46,7 @@ def plain(batches: Batches, make_optimizer: Callable[[nn.Module], torch.optim.Op
 
     def run() -> None:
         for inputs, targets in batches:
-            loss = cross_entropy(model(inputs), targets)
+            loss = LOSS(model(inputs), targets)
             loss.backward()
             optimizer.step()
             optimizer.zero_grad()
@@ -69,19 +70,29 @@ def laminar_learner(batches: Batches):
     from laminar.data import DataLoaders
     from laminar.learner import Learner
 
-    learn = Learner(DataLoaders(batches, []), tiny_network(), loss_func=nn.CrossEntropyLoss())
+    learn = Learner(DataLoaders(batches, batches[:1]), tiny_network(), loss_func=LOSS)
     learn.remove_cb(ProgressCallback)
     return learn
 
 
 def laminar_fit(batches: Batches) -> Contender:
     learn = laminar_learner(batches)
-    return lambda: learn.fit(1, LR)
+
+    def run() -> None:
+        with learn.no_logging():
+            learn.fit(1, LR)
+
+    return run
 
 
 def laminar_one_cycle(batches: Batches) -> Contender:
     learn = laminar_learner(batches)
-    return lambda: learn.fit_one_cycle(1, LR)
+
+    def run() -> None:
+        with learn.no_logging():
+            learn.fit_one_cycle(1, LR)
+
+    return run
 
 
 # ---- peers -----------------------------------------------------------------------------------------------------------
@@ -93,7 +104,7 @@ def fastai_fit(batches: Batches) -> Contender:
     from fastai.data.core import DataLoaders
     from fastai.learner import Learner
 
-    learn = Learner(DataLoaders(batches, [], device=torch.device("cpu")), tiny_network(), nn.CrossEntropyLoss())
+    learn = Learner(DataLoaders(batches, batches[:1], device=torch.device("cpu")), tiny_network(), LOSS)
     learn.remove_cb(ProgressCallback)
 
     def run() -> None:
@@ -125,7 +136,7 @@ def lightning_fit(batches: Batches) -> Contender:
 
         def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
             inputs, targets = batch
-            return cross_entropy(self.model(inputs), targets)
+            return LOSS(self.model(inputs), targets)
 
         def configure_optimizers(self) -> torch.optim.Optimizer:
             return fused_adamw(self.model)
@@ -152,7 +163,7 @@ def ignite_run(batches: Batches) -> Contender:
     from ignite.engine import create_supervised_trainer
 
     model = tiny_network()
-    trainer = create_supervised_trainer(model, fused_adamw(model), nn.CrossEntropyLoss())
+    trainer = create_supervised_trainer(model, fused_adamw(model), LOSS)
     return lambda: trainer.run(batches, max_epochs=1)
 
 
@@ -166,7 +177,7 @@ def accelerate_loop(batches: Batches) -> Contender:
 
     def run() -> None:
         for inputs, targets in batches:
-            loss = cross_entropy(model(inputs), targets)
+            loss = LOSS(model(inputs), targets)
             accelerator.backward(loss)
             optimizer.step()
             optimizer.zero_grad()
