@@ -1,6 +1,8 @@
 """`Learner`: the training loop and everything that is done with a model and its data."""
 
-from laminar.learner.learner import FineTuneOptions, Learner, LearnerOptions
+from laminar.learner.fitting import FineTuneOptions
+from laminar.learner.learner import Learner, LearnerOptions
+from laminar.learner.loading import load_learner
 from laminar.learner.losses_for import loss_for, register_loss
 from laminar.learner.lr_find import SuggestionMethod
 from laminar.learner.saving import load_model, save_model
@@ -14,4 +16,5 @@ __all__ = [
     "register_loss",
     "save_model",
     "load_model",
+    "load_learner",
 ]

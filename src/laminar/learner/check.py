@@ -8,7 +8,7 @@ changes batches, predictions or parts of the learner, only the loaders and the d
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from contextlib import contextmanager
 from typing import Any
 
@@ -77,7 +77,7 @@ def _items_and_bs(loader: Any) -> tuple[int | None, int | None]:
     loader = getattr(loader, "batches", loader)
     dataset, bs = getattr(loader, "dataset", None), getattr(loader, "bs", getattr(loader, "batch_size", None))
     n = getattr(loader, "n_items", None)
-    if n is None and hasattr(dataset, "__len__") and not isinstance(dataset, torch_data.IterableDataset):
+    if n is None and isinstance(dataset, Sized) and not isinstance(dataset, torch_data.IterableDataset):
         n = len(dataset)
     return n, bs
 
@@ -87,7 +87,7 @@ def few_items(loader: Any) -> Any:
     inner = getattr(loader, "batches", loader)
     if type(inner) is torch_data.DataLoader:
         dataset: Any = inner.dataset
-        if isinstance(dataset, torch_data.IterableDataset) or inner.batch_size is None or inner.collate_fn is None:
+        if isinstance(dataset, torch_data.IterableDataset) or inner.batch_size is None:
             return None
         return inner.collate_fn([dataset[i] for i in range(min(_FEW, len(dataset)))])
     if isinstance(inner, list | tuple):

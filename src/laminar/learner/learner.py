@@ -16,34 +16,21 @@ from laminar.callbacks.lr_finder import valley
 from laminar.callbacks.mixed_precision import AMPMode, MixedPrecision, ScalerOptions
 from laminar.callbacks.progress import ProgressCallback, RowPrinter
 from laminar.callbacks.recorder import Recorder
-from laminar.callbacks.schedule import ParamScheduler, combined_cos
 from laminar.callbacks.table import event_rows
-from laminar.core.errors import ConfigError, check_keywords
 from laminar.learner import inference, lr_find, saving
-from laminar.learner.callback_list import Callbacks, as_list
-from laminar.learner.check import check_contract
-from laminar.learner.freezing import freeze_groups
-from laminar.learner.loop import TrainingLoop
+from laminar.learner.callback_list import Callbacks
+from laminar.learner.export import ModelRecipe, export_learner
+from laminar.learner.fitting import Fitting, Moms
 from laminar.learner.losses_for import loss_for
 from laminar.metrics.base import mk_metrics
 from laminar.nn.losses import LossFunction
 from laminar.optim.groups import (
     Splitter,
-    decay_groups,
-    get_hyper,
-    hyper_names,
-    layer_groups,
-    n_layer_groups,
-    set_hyper,
-    spread,
     trainable_params,
 )
 from laminar.optim.optimizers import Adam
 
-__all__ = ["FineTuneOptions", "LearnerOptions", "Learner"]
-
-Rate = float | Sequence[float] | slice | None
-Moms = tuple[float, float, float]
+__all__ = ["Learner", "LearnerOptions"]
 
 
 class LearnerOptions(TypedDict, total=False):
@@ -65,17 +52,7 @@ class LearnerOptions(TypedDict, total=False):
     check: bool
 
 
-class FineTuneOptions(TypedDict, total=False):
-    """The keyword arguments of `Learner.fine_tune` that go to both of its fits."""
-
-    div_final: float
-    wd: float | None
-    moms: Moms | None
-    cbs: Callbacks
-    reset_opt: bool
-
-
-class Learner(TrainingLoop):
+class Learner(Fitting):
     """Data, model, loss, optimiser, callbacks and metrics, and everything one does with them.
 
     ``learn.recorder``, ``learn.mixed_precision``, ... find a callback by its name.
@@ -127,6 +104,7 @@ class Learner(TrainingLoop):
         self.path = Path(path if path is not None else getattr(dls, "path", None) or ".")
         self.model_dir, self.wd, self.wd_bn_bias, self.check = model_dir, wd, wd_bn_bias, check
         self.logger = RowPrinter()
+        self.model_recipe: ModelRecipe | None = None  # how to build the model anew, for `export`
         self._groups: tuple[nn.Module, list[list[nn.Parameter]]] | None = None
         self._checked: list[Any] = []
         self.add_cbs([Recorder, ProgressCallback] if default_cbs else None)
@@ -139,194 +117,9 @@ class Learner(TrainingLoop):
             if callback.name == name:
                 return callback
         names = ", ".join(callback.name for callback in callbacks)
-        raise AttributeError(f"Learner has no attribute and no callback {name!r}; its callbacks are: {names or 'none'}")
+        raise AttributeError(f"Learner has no attribute and no callback {name!r}; its callbacks: {names or 'none'}.")
 
-    # ---- optimiser and parameter groups ------------------------------------------------------------------------------
-
-    def param_groups(self) -> list[list[nn.Parameter]]:
-        """The model's parameters as the splitter groups them."""
-        if self._groups is None or self._groups[0] is not self.model:
-            self._groups = (self.model, layer_groups(self.model, self.splitter))
-        return self._groups[1]
-
-    def create_opt(self) -> Optimizer:
-        """Make a new optimiser for the model."""
-        self.model.to(self.device)
-        groups = decay_groups(self.model, self.param_groups(), self.wd_bn_bias)
-        first = spread(self.lr, len(self.param_groups()))[-1]
-        self.opt = opt = self.opt_func(groups, lr=first)
-        for group in opt.param_groups:
-            for entry in ("weight_decay", "decoupled_decay"):
-                if entry in group and not group.get("decays", True):
-                    group[entry] = 0.0
-        set_hyper(opt, "lr", self.lr)
-        return opt
-
-    def _ready_opt(self, anew: bool = False) -> Optimizer:
-        return self.create_opt() if anew or self.opt is None else self.opt
-
-    def freeze_to(self, n: int) -> Self:
-        """Freeze the first `n` parameter groups (all but the last ``-n``, if negative), and let the others train.
-
-        Norm layers in frozen groups go on training unless the learner has ``train_bn=False``.
-
-        Raises:
-            ConfigError: it would freeze nothing, or there are fewer groups.
-        """
-        freeze_groups(self.model, self.param_groups(), n, self.train_bn)
-        if self.opt is not None:
-            self.opt.state.clear()
-        return self
-
-    def freeze(self) -> Self:
-        """Freeze all parameter groups but the last.
-
-        Raises:
-            ConfigError: there is only one group.
-        """
-        return self.freeze_to(-1)
-
-    def unfreeze(self) -> Self:
-        """Let all parameter groups train."""
-        return self.freeze_to(0)
-
-    # ---- training ----------------------------------------------------------------------------------------------------
-
-    def fit(
-        self,
-        n_epoch: int,
-        lr: Rate = None,
-        wd: float | None = None,
-        cbs: Callbacks = None,
-        reset_opt: bool = False,
-        start_epoch: int = 0,
-    ) -> None:
-        """Train with constant hyper-parameters.
-
-        Args:
-            n_epoch: number of epochs, `start_epoch` included.
-            lr: learning rate; ``slice(a, b)`` spreads it over the groups, ``slice(b)`` gives b/10 to all but the last.
-            wd: weight decay.
-            cbs: callbacks for this fit only.
-            reset_opt: make a new optimiser.
-            start_epoch: epochs that count as done.
-
-        Raises:
-            ConfigError: parts that do not fit each other (see `laminar.learner.check`).
-        """
-        if not 0 <= start_epoch <= n_epoch:
-            raise ConfigError(f"start_epoch={start_epoch} must be from 0 to n_epoch={n_epoch}.")
-        if self.check and n_epoch > start_epoch:
-            self._check_once()
-        opt = self._ready_opt(reset_opt)
-        with self.added_cbs(cbs), _hypers_as_found(opt):
-            set_hyper(opt, "lr", self.lr if lr is None else lr)
-            decay = self.wd if wd is None else wd
-            if decay is not None:
-                set_hyper(opt, "wd", decay)
-            self._fit(n_epoch, start_epoch)
-
-    def fit_one_cycle(
-        self,
-        n_epoch: int,
-        lr_max: Rate = None,
-        div: float = 25.0,
-        div_final: float = 1e5,
-        pct_start: float = 0.25,
-        wd: float | None = None,
-        moms: Moms | None = None,
-        cbs: Callbacks = None,
-        reset_opt: bool = False,
-        start_epoch: int = 0,
-    ) -> None:
-        """Train with the learning rate going up and down once, momentum the other way round (Smith,
-        "Super-convergence", 2018).
-
-        Args:
-            n_epoch: number of epochs.
-            lr_max: highest learning rate; a slice or list for different ones in the groups.
-            div: the first learning rate is ``lr_max / div``.
-            div_final: the last one is ``lr_max / div_final``.
-            pct_start: share of the training in which the rate rises.
-            wd: weight decay.
-            moms: momentum at start, middle and end; the learner's own by default.
-            cbs: callbacks for this fit only.
-            reset_opt: make a new optimiser.
-            start_epoch: epochs that count as done.
-        """
-        high = self._rates(lr_max, reset_opt)
-        scheds: dict[str, Any] = {"lr": combined_cos(pct_start, *_divided(high, div, 1, div_final))}
-        if "mom" in hyper_names(self._ready_opt()) and any(get_hyper(self._ready_opt(), "mom")):
-            scheds["mom"] = combined_cos(pct_start, *(moms or self.moms))
-        self.fit(n_epoch, wd=wd, cbs=[ParamScheduler(scheds), *as_list(cbs)], start_epoch=start_epoch)
-
-    def fit_flat_cos(
-        self,
-        n_epoch: int,
-        lr: Rate = None,
-        div_final: float = 1e5,
-        pct_start: float = 0.75,
-        wd: float | None = None,
-        cbs: Callbacks = None,
-        reset_opt: bool = False,
-        start_epoch: int = 0,
-    ) -> None:
-        """Train with a constant learning rate that falls to almost nothing at the end.
-
-        Args:
-            n_epoch: number of epochs.
-            lr: learning rate; a slice or list for different ones in the groups.
-            div_final: the last one is ``lr / div_final``.
-            pct_start: share of the training in which the rate is constant.
-            wd: weight decay.
-            cbs: callbacks for this fit only.
-            reset_opt: make a new optimiser.
-            start_epoch: epochs that count as done.
-        """
-        rates = self._rates(lr, reset_opt)
-        scheds = {"lr": combined_cos(pct_start, *_divided(rates, 1, 1, div_final))}
-        self.fit(n_epoch, wd=wd, cbs=[ParamScheduler(scheds), *as_list(cbs)], start_epoch=start_epoch)
-
-    def fine_tune(
-        self,
-        epochs: int,
-        base_lr: float = 2e-3,
-        freeze_epochs: int = 1,
-        lr_mult: float = 100,
-        pct_start: float = 0.3,
-        div: float = 5.0,
-        **options: Unpack[FineTuneOptions],
-    ) -> None:
-        """Train the last parameter group alone first, then everything with smaller rates for earlier groups.
-
-        Args:
-            epochs: epochs for the whole model.
-            base_lr: learning rate for the last group while the others are frozen; half of it afterwards.
-            freeze_epochs: epochs for the last group alone.
-            lr_mult: how many times smaller the rate of the first group is.
-            pct_start: share of the second part in which the rate rises.
-            div: the first rate of the second part is ``base_lr / div``.
-            options: for both calls of `fit_one_cycle`: div_final, wd, moms, cbs, reset_opt.
-
-        Raises:
-            ConfigError: the model has one parameter group, so that there is nothing to freeze.
-        """
-        check_keywords(options, FineTuneOptions, "Learner.fine_tune")
-        self.freeze()
-        self.fit_one_cycle(freeze_epochs, slice(base_lr), pct_start=0.99, **options)
-        self.unfreeze()
-        low, high = base_lr / 2 / lr_mult, base_lr / 2
-        self.fit_one_cycle(epochs, slice(low, high), div=div, pct_start=pct_start, **options)
-
-    def _rates(self, lr: Rate, reset_opt: bool) -> list[float]:
-        return spread(self.lr if lr is None else lr, n_layer_groups(self._ready_opt(reset_opt)))
-
-    def _check_once(self) -> None:
-        """Check the contract, unless this very combination has been checked."""
-        parts = [self.model, self.loss_func, self.dls, *self.metrics]
-        if len(parts) != len(self._checked) or any(a is not b for a, b in zip(parts, self._checked, strict=True)):
-            check_contract(self, self.metrics)
-            self._checked = parts
+    # ---- looking for a learning rate -----------------------------------------------------------------------------------
 
     def lr_find(
         self,
@@ -486,6 +279,22 @@ class Learner(TrainingLoop):
         saving.load_model(path, self.model, self._ready_opt() if wanted else None, with_opt, strict)
         return self
 
+    def export(self, fname: str | Path = "export.laminar") -> Path:
+        """Write all that `predict` needs (weights, architecture, transforms, classes) to ``path/fname``, as data.
+
+        Args:
+            fname: name of the file.
+
+        Returns:
+            Where it is; `load_learner` reads it.
+
+        Raises:
+            ConfigError: something cannot be written as data; the message says what, and what to do.
+        """
+        file = self.path / fname
+        export_learner(self, file)
+        return file
+
     # ---- switches ----------------------------------------------------------------------------------------------------
 
     def to_fp16(self, **scaler_options: Unpack[ScalerOptions]) -> Self:
@@ -536,19 +345,3 @@ class Learner(TrainingLoop):
 
 def _log_nothing(row: list[Any]) -> None:
     """A logger that logs nothing."""
-
-
-def _divided(rates: list[float], *divisors: float) -> list[Any]:
-    """The rates over each divisor: a number where there is one group, a list where there are several."""
-    return [rates[0] / d if len(rates) == 1 else [rate / d for rate in rates] for d in divisors]
-
-
-@contextmanager
-def _hypers_as_found(opt: Optimizer) -> Iterator[None]:
-    """Put the hyper-parameters of `opt` back at the end."""
-    before = [{key: value for key, value in group.items() if key != "params"} for group in opt.param_groups]
-    try:
-        yield
-    finally:
-        for group, hypers in zip(opt.param_groups, before, strict=True):
-            group.update(hypers)

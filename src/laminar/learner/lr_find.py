@@ -126,7 +126,7 @@ def suggestions(
 def as_namedtuple(found: Sequence[tuple[str, float, Any]]) -> Any:
     """The suggested rates under the names of their rules."""
     names, rates = [name for name, _, _ in found], [lr for _, lr, _ in found]
-    kind: Any = namedtuple("SuggestedLRs", names)
+    kind: Any = namedtuple("SuggestedLRs", names)  # type: ignore[misc]  # the names are the rules the user gave
     return kind(*rates)
 
 
