@@ -48,7 +48,7 @@ def laminar_run(path: Path, args: argparse.Namespace) -> Result:
         bs=args.bs,
         num_workers=args.workers,
     )
-    learn = laminar.vision_learner(dls, getattr(models, args.arch), pretrained=args.weights, metrics=laminar.accuracy)
+    learn = laminar.vision_learner(dls, getattr(models, args.arch), weights=args.weights, metrics=laminar.accuracy)
     if args.bf16:
         learn.to_bf16()
     return timed_fine_tune(learn, args)
