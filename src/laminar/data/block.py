@@ -325,7 +325,8 @@ class DataBlock:
         try:
             dls = self._loaders(dsets, ".", bs, {**options, "check": False})
             step = "following a sample and a batch"
-            tell_loader(dls.train, bs, print)
+            if isinstance(dls.train, DataLoader):
+                tell_loader(dls.train, bs, print)
             step = "making the loaders, with all checks"
             self._loaders(dsets, ".", bs, options)
         except Exception as error:

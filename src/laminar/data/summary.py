@@ -9,6 +9,7 @@ from torch import Tensor
 
 from laminar.core.errors import describe
 from laminar.core.pipeline import Pipeline
+from laminar.core.random import batch_random, item_random
 from laminar.core.transform import Transform
 from laminar.core.types import plain
 from laminar.data.datasets import Datasets
@@ -44,12 +45,14 @@ def tell_loader(loader: DataLoader, count: int, say: Say) -> Any:
     count = min(count, loader.n_items)
     sample = loader.new(after_item=None, after_batch=None).item(0)
     say("\nItem transforms, on the sample:")
-    _follow(loader.after_item, sample, say)
+    with item_random(0, 0, 0):
+        _follow(loader.after_item, sample, say)
     say(f"\nA batch of {count} samples:")
-    raw = loader.new(after_batch=None, bs=count, drop_last=False).peek(range(count))
+    raw = loader.new(after_batch=None).peek(range(count))
     say(f"  {describe(raw)}")
     say(f"\nBatch transforms, on {loader.device or 'the CPU'}:")
-    _follow(loader.after_batch, raw, say)
+    with batch_random(0, 0, 0, range(count), loader.device):
+        _follow(loader.after_batch, raw, say)
     return loader.peek(range(count))
 
 
@@ -85,6 +88,6 @@ def _tell(value: Any) -> str:
 
 def _ranges(values: Iterable[Any]) -> Iterable[str]:
     for value in values:
-        if isinstance(value, Tensor) and value.numel() > 1 and value.dtype.is_floating_point | (not value.is_complex()):
+        if isinstance(value, Tensor) and value.numel() > 1 and not value.is_complex():
             bare = plain(value)
             yield f"{bare.min().item():.4g} to {bare.max().item():.4g}"
