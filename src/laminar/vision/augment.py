@@ -1,9 +1,9 @@
 """Random changes of whole batches on their device: different for each picture, the same for all parts of a sample.
 
-`aug_transforms` gives the usual recipe. However many steps there are, a picture is resampled once and lit once: each step of
-space is a matrix (`space.py`), each step of light too (`light.py`), and `Augment` multiplies them. It lights first, since
-for bytes that is a table look-up which converts to floating point on the way; the other order gives the same but for rounding
-along sharp edges. All of this runs on training batches only and changes no batch it is given.
+`aug_transforms` gives the usual recipe. However many steps there are, a picture is resampled once and lit once: each
+step of space is a matrix (`space.py`), each step of light too (`light.py`), and `Augment` multiplies them. It lights
+first, since for bytes that is a table look-up which converts to floating point on the way; the other order gives the
+same but for rounding along sharp edges. All of this runs on training batches only and changes no batch it is given.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Augment(MovingTransform):
 
 @dataclass(eq=False, repr=False)
 class RandomErasing(BatchTransform):
-    """Put noise into random rectangles, others in each picture (Zhong et al., "Random erasing data augmentation", 2017).
+    """Put noise into rectangles, others in each picture (Zhong et al., "Random erasing data augmentation", 2017).
 
     Runs last, on normalised pictures; the noise is N(0, 1).
 
@@ -160,7 +160,9 @@ def setup_aug_tfms(tfms: Iterable[Any]) -> list[Transform]:
         tfms: batch transforms. Size, modes and padding come from the first step of space that sets a size, else from
             the first step of space.
     """
-    steps = [to_transform(step) for step in tfms]
+    steps: list[Transform] = []
+    for step in map(to_transform, tfms):
+        steps += [*step.space, *step.light] if isinstance(step, Augment) else [step]
     space = [step for step in steps if isinstance(step, SpaceTransform)]
     light = [step for step in steps if isinstance(step, LightTransform)]
     others = [step for step in steps if not isinstance(step, SpaceTransform | LightTransform)]
@@ -235,7 +237,10 @@ def aug_transforms(
     if min_scale != 1.0:
         steps.append(RandomResizedCropGPU(size, min_scale=min_scale, ratio=(1, 1), batch=batch))
     if max_lighting:
-        steps += [Brightness(max_lighting, p=p_lighting, batch=batch), Contrast(max_lighting, p=p_lighting, batch=batch)]
+        steps += [
+            Brightness(max_lighting, p=p_lighting, batch=batch),
+            Contrast(max_lighting, p=p_lighting, batch=batch),
+        ]
     joined = setup_aug_tfms([*steps, *(xtra_tfms or ())])
     if joined and isinstance(joined[0], Augment):
         augment = joined[0]

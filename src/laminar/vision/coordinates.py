@@ -1,7 +1,7 @@
 """Points and boxes that move with their picture.
 
-Coordinates are continuous: the pixel in the upper left corner covers 0 to 1 in x and y, so its middle is (0.5, 0.5), and a
-mirrored x is ``width - x``.
+Coordinates are continuous: the pixel in the upper left corner covers 0 to 1 in x and y, so its middle is (0.5, 0.5),
+and a mirrored x is ``width - x``.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def move(x: P, function: Callable[[Tensor], Tensor], canvas: Canvas | None) -> P
         if kind != "XYXY":
             raise DataError(f"boxes must be in format XYXY (x1, y1, x2, y2) to be transformed, these are {kind}.")
         corners = box_corners(values)
-        points = function(corners.flatten(-3, -2)).unflatten(-2, corners.shape[-3:-1])
+        points = function(corners.flatten(-3, -2)).view(corners.shape)
         moved = torch.cat([points.amin(-2), points.amax(-2)], -1)
         moved = torch.where((values == 0).all(-1, keepdim=True), values, moved)
     return type(x).wrap(moved, x, canvas_size=canvas)

@@ -81,7 +81,7 @@ def _first_size(sample: Any, asking: object) -> Size:
 
 
 class _CutTransform(RandTransform):
-    """Cuts a part out of each picture of a sample and scales it; subclasses say which, for a picture of a given size."""
+    """Cuts a part out of each picture of a sample and scales it; subclasses say which part."""
 
     split_idx = None
     order = 1.0
@@ -187,8 +187,8 @@ class Resize(_CutTransform):
 class RandomResizedCrop(_CutTransform):
     """Crop a random part of random size and shape in training, and scale it.
 
-    (Szegedy et al., "Going deeper with convolutions", 2015.) In validation the whole picture is squished to a little more
-    than `size` and the middle taken.
+    (Szegedy et al., "Going deeper with convolutions", 2015.) In validation the whole picture is squished to a little
+    more than `size` and the middle taken.
 
     Args:
         size: height and width, or one number for both.
@@ -332,9 +332,14 @@ class _SymmetryItem(RandTransform):
     def encodes(self, x: TensorImageBase | TensorMask) -> Any:
         return symmetries.turn_tensor(x, self._k)
 
-    def encodes(self, x: TensorPoint | TensorBBox) -> Any:
-        canvas = canvas_of(x) or (self._sample_size[1], self._sample_size[0])
-        return symmetries.turn_positions(x, self._k, canvas)
+    def encodes(self, x: TensorPoint) -> Any:
+        return symmetries.turn_positions(x, self._k, self._canvas(x))
+
+    def encodes(self, x: TensorBBox) -> Any:
+        return symmetries.turn_positions(x, self._k, self._canvas(x))
+
+    def _canvas(self, x: TensorPoint | TensorBBox) -> tuple[int, int]:
+        return canvas_of(x) or (self._sample_size[1], self._sample_size[0])
 
 
 def _mirror() -> int:

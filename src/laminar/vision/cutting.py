@@ -1,4 +1,4 @@
-"""Cut a part out of a picture, pad where it reaches beyond the edges, and scale: one description, applied to every type."""
+"""Cut a part out of a picture, pad where it reaches beyond the edges, and scale: one description for every type."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def cut_image(image: PILBase, cut: Cut, pad_mode: PadMode, resample: Resampling)
     result = image.resized(size, inside, resample)
     if sum(cut.margin):
         left = cut.margin[0]
-        return result.crop((left, left, left + cut.size[0], left + cut.size[1]))  # type: ignore[return-value]  # PILBase._new
+        return type(image).cast(result.crop((left, left, left + cut.size[0], left + cut.size[1])))
     if size == cut.size:
         return result
     rows, columns, blank = _padding(cut, inside, size, pad_mode)

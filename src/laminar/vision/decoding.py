@@ -95,7 +95,7 @@ def reading(source: Source, doing: str) -> Iterator[None]:
             f"{name_of(source)}: {error} If you trust the file, raise the limit (PIL.Image.MAX_IMAGE_PIXELS = ...)."
         ) from error
     except (OSError, SyntaxError, ValueError, EOFError, StructError, IndexError, KeyError) as error:
-        if isinstance(error, OSError) and error.errno is not None or isinstance(error, DataError):
+        if isinstance(error, DataError) or (isinstance(error, OSError) and error.errno is not None):
             raise  # no such file, no permission: these name the file already
         raise DataError(
             f"{name_of(source)}: cannot {doing} this picture, the file is damaged, truncated or of another kind "
@@ -131,9 +131,7 @@ def upright(image: Image.Image, orientation: int) -> Image.Image:
     return image if orientation == 1 else image.transpose(_UPRIGHT[orientation])
 
 
-def decode(
-    source: Source, mode: str | None, smallest: tuple[float, float] | None = None
-) -> tuple[Image.Image, float]:
+def decode(source: Source, mode: str | None, smallest: tuple[float, float] | None = None) -> tuple[Image.Image, float]:
     """Decode the pixels as stored: orientation not applied, mode not converted. Of an animation, the first frame.
 
     Args:

@@ -1,8 +1,8 @@
 """Resampling a batch of pictures through one projective map for each: rotation, zoom, flip and warp are all such maps.
 
-A map is a 3 by 3 matrix from positions in the result to positions in the picture, both in coordinates where the centre is 0
-and the edges are -1 and 1. Maps compose by matrix multiplication, so any number of steps costs one resampling; a map that
-is a symmetry of the square is carried out by moving pixels, exactly.
+A map is a 3 by 3 matrix from positions in the result to positions in the picture, both in coordinates where the centre
+is 0 and the edges are -1 and 1. Maps compose by matrix multiplication, so any number of steps costs one resampling; a
+map that is a symmetry of the square is carried out by moving pixels, exactly.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ _SYMMETRIES[:, :2, :2] = torch.tensor([matrix_of(k) for k in range(8)])
 def symmetry_of(maps: Tensor) -> list[int]:
     """Which of the 8 symmetries each of the maps ``[n, 3, 3]`` is, -1 for none."""
     same = (maps[:, None] == _SYMMETRIES).flatten(2).all(-1)
-    return torch.where(same.any(1), same.int().argmax(1), -1).tolist()  # type: ignore[no-any-return]  # a list of ints
+    found: list[int] = torch.where(same.any(1), same.int().argmax(1), -1).tolist()
+    return found
 
 
 def map_positions(maps: Tensor, points: Tensor, size: Size, out_size: Size, align_corners: bool) -> Tensor:
@@ -72,9 +73,8 @@ def map_positions(maps: Tensor, points: Tensor, size: Size, out_size: Size, alig
     homogeneous = torch.cat([centred, torch.ones_like(centred[..., :1])], -1)
     inverse = torch.linalg.inv(maps.double()).to(points)
     moved = homogeneous @ inverse.transpose(1, 2)
-    return moved[..., :2] / moved[..., 2:] * half_extent(out_size) + points.new_tensor(
-        [out_size[1] / 2, out_size[0] / 2]
-    )
+    centre = points.new_tensor([out_size[1] / 2, out_size[0] / 2])
+    return torch.addcmul(centre, moved[..., :2] / moved[..., 2:], half_extent(out_size))
 
 
 def _axis(length: int, align_corners: bool, device: torch.device) -> Tensor:

@@ -20,6 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from laminar.core.errors import DataError
+from laminar.core.random import deterministic
 from laminar.core.show import show_image
 from laminar.core.types import TensorBase, TensorImage, TensorImageBW, TensorMask, plain
 from laminar.data.transforms import ToTensor
@@ -73,6 +74,7 @@ class PILBase(Image.Image):
     _undecoded: _Undecoded | None = None
 
     @classmethod
+    @deterministic
     def create(cls, source: Any, mode: str | None = None) -> Self:
         """Make a picture of nearly anything.
 
@@ -136,7 +138,9 @@ class PILBase(Image.Image):
             image.load()
         result = cls._convert(decoding.turned_upright(image), mode, name)
         result.filename = str(getattr(image, "filename", ""))
-        return result if result._im is not image._im else result.copy()
+        if result._im is image._im:
+            result.im = image.im.copy()
+        return result
 
     def _take(self, image: Image.Image) -> None:
         """Become `image`: share its pixels, size, mode and what the file said."""
@@ -317,9 +321,7 @@ def verify_images(fns: Iterable[str | Path], n_workers: int = 4) -> list[Path]:
         return [path for path, good in zip(paths, pool.map(verify_image, paths), strict=True) if not good]
 
 
-
-
-@ToTensor  # type: ignore[misc, arg-type]  # the class as decorator adds an overload, see core/transform.py
+@ToTensor  # the class as decorator adds an overload, see core/transform.py
 def encodes(self: ToTensor, x: PILBase) -> Any:
     """The typed tensor of a picture."""
     return image_to_typed(x)

@@ -1,4 +1,4 @@
-"""Steps that change colours: each is one linear map in logit space (or a turn of the hue) for each picture of a batch."""
+"""Steps that change colours: each is a linear map in logit space, or a turn of the hue, for each picture of a batch."""
 
 from __future__ import annotations
 

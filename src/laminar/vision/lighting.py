@@ -1,8 +1,8 @@
 """Brightness, contrast and saturation as one linear map of colours in logit space, and hue.
 
 In logit space (``log(x / (1 - x))``) a picture can be made brighter or starker without clipping: results stay between 0
-and 1. A step is a 3 by 4 matrix on (red, green, blue, 1); steps compose by multiplication, so any number costs one pass. A
-map that treats all colours alike is, for bytes, a table of 256 entries.
+and 1. A step is a 3 by 4 matrix on (red, green, blue, 1); steps compose by multiplication, so any number costs one
+pass. A map that treats all colours alike is, for bytes, a table of 256 entries.
 """
 
 from __future__ import annotations
@@ -10,14 +10,24 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["LUMA", "apply_light", "byte_table", "compose_light", "hsv2rgb", "is_grey_map", "light_map", "rgb2hsv", "turn_hue"]
+__all__ = [
+    "LUMA",
+    "apply_light",
+    "byte_table",
+    "compose_light",
+    "hsv2rgb",
+    "is_grey_map",
+    "light_map",
+    "rgb2hsv",
+    "turn_hue",
+]
 
 LUMA = (0.2989, 0.5870, 0.1140)  # ITU-R BT.601, what "grayscale" means in torchvision and fastai
 _EPS = 1e-7
 
 
 def light_map(scale: Tensor, shift: Tensor, saturation: Tensor) -> Tensor:
-    """Maps ``[n, 3, 4]`` that first mix with grey by `saturation` (1 keeps), then multiply by `scale`, then add `shift`.
+    """Maps ``[n, 3, 4]`` that mix with grey by `saturation` (1 keeps), then multiply by `scale`, then add `shift`.
 
     Args:
         scale: ``[n]``, 1 keeps.

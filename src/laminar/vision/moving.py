@@ -79,7 +79,7 @@ class BatchTransform(RandTransform):
 
 
 class MovingTransform(BatchTransform):
-    """Moves pixels, points and boxes through one projective map for each picture, which `draw_state` keeps in ``_maps``."""
+    """Moves pixels, points and boxes through a projective map for each picture, kept in ``_maps`` by `draw_state`."""
 
     size: SizeArgument = None
     mode: str = "bilinear"

@@ -1,4 +1,4 @@
-"""Steps that move pixels: each is one projective map for each picture of a batch, so that any number of them can be one."""
+"""Steps that move pixels: each is a projective map for each picture of a batch, so that several make one."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Flip(SpaceTransform):
 
 @dataclass(eq=False, repr=False)
 class Dihedral(SpaceTransform):
-    """One of the 8 symmetries of the square, exactly; of pictures that are no squares, one of the 4 that keep the shape.
+    """One of the 8 symmetries of the square, exactly; for pictures that are no squares one of 4.
 
     Args:
         p: probability for each picture.

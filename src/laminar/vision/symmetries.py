@@ -1,7 +1,7 @@
 """The eight symmetries of the square, exact, numbered as Pillow and fastai do.
 
-0 nothing · 1 mirror left-right · 2 mirror top-bottom · 3 quarter turn against the clock · 4 half turn · 5 quarter turn with the
-clock · 6 transpose · 7 transverse.
+0 nothing · 1 mirror left-right · 2 mirror top-bottom · 3 quarter turn against the clock · 4 half turn · 5 quarter turn
+with the clock · 6 transpose · 7 transverse.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from laminar.vision.coordinates import Canvas, move
 
 __all__ = ["matrix_of", "turn_image", "turn_positions", "turn_tensor"]
 
-T = TypeVar("T", bound=Tensor)
 P = TypeVar("P", TensorPoint, TensorBBox)
 
 # Each symmetry as (transposed, then mirrored in x, then mirrored in y) of the picture.
@@ -38,7 +37,7 @@ def turn_image(image: Image.Image, k: int) -> Image.Image:
     return image if k == 0 else image.transpose(Image.Transpose(k - 1))
 
 
-def turn_tensor(x: T, k: int) -> T:
+def turn_tensor(x: Tensor, k: int) -> Tensor:
     """Symmetry `k` of the last two dimensions; the input is not changed."""
     transposed, across, down = _STEPS[k]
     turned = x.transpose(-1, -2) if transposed else x
@@ -59,7 +58,7 @@ def turn_positions(x: P, k: int, canvas: Canvas) -> P:
 
 
 def matrix_of(k: int) -> list[list[float]]:
-    """Symmetry `k` as a 2 by 2 matrix from positions in the result to positions in the picture (centre 0, edges -1, 1)."""
+    """Symmetry `k` as a 2 by 2 matrix from positions in the result to positions in the picture, around its centre."""
     transposed, across, down = _STEPS[k]
     x, y = -1.0 if across else 1.0, -1.0 if down else 1.0
     return [[0.0, y], [x, 0.0]] if transposed else [[x, 0.0], [0.0, y]]

@@ -1,0 +1,1 @@
+"""Networks for pictures: our own, the bodies of others, heads, and weights."""

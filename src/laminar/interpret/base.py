@@ -1,0 +1,214 @@
+"""`Interpretation`: where a model is most wrong, without holding the data in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol, Self
+
+import torch
+from torch import Tensor
+
+from laminar.callbacks.base import Callback
+from laminar.core.device import to_cpu
+from laminar.core.errors import ConfigError
+from laminar.core.show import plot_top_losses
+from laminar.core.types import plain
+from laminar.nn.losses import item_losses
+
+__all__ = ["Examples", "Interpretation", "TopLosses", "TrainedLearner"]
+
+
+class TrainedLearner(Protocol):
+    """What is asked of a learner here."""
+
+    dls: Any
+    loss_func: Any
+
+    def get_preds(
+        self,
+        ds_idx: int = 1,
+        dl: Any = None,
+        with_input: bool = False,
+        with_decoded: bool = False,
+        with_loss: bool = False,
+        act: Callable[[Any], Any] | None = None,
+    ) -> tuple[Any, ...]: ...
+
+    def validate(self, ds_idx: int = 1, dl: Any = None, cbs: Any = None) -> list[float | None]: ...
+
+    def no_bar(self) -> Any: ...
+
+
+class TopLosses(NamedTuple):
+    """Losses, and the numbers of the items they belong to."""
+
+    losses: Tensor
+    idxs: Tensor
+
+
+class TopLossesWithItems(NamedTuple):
+    """Losses, the numbers of the items they belong to, and the items (paths, rows)."""
+
+    losses: Tensor
+    idxs: Tensor
+    items: list[Any]
+
+
+class Examples(NamedTuple):
+    """Some items, read again, with what the model makes of them."""
+
+    inputs: tuple[Tensor, ...]
+    preds: Any
+    targets: tuple[Tensor, ...]
+    decoded: Any
+    losses: Tensor
+
+
+class _KeepLosses(Callback):
+    """Keeps the loss of each item of a validation pass, and nothing else."""
+
+    order = 100
+    run_train = False
+
+    def __init__(self) -> None:
+        self.kept: list[Tensor] = []
+
+    def after_batch(self) -> None:
+        """Keep those of this batch."""
+        learn = self.learn
+        if not learn.yb:
+            raise ConfigError(
+                "there are no targets to compare with: make the loader with test_dl(items, with_labels=True)"
+            )
+        self.kept.append(item_losses(learn.loss_func, learn.pred, *learn.yb).cpu())
+
+
+class Interpretation:
+    """Looks at the items a model is most (or least) wrong about, for any task.
+
+    Keeps one loss for each item; items are read again when they are asked for, predictions made again.
+
+    Args:
+        learn: a trained learner.
+        dl: loader that gives the items in the order of the data set, without augmentation.
+        losses: of each item.
+        act: what makes predictions of raw outputs, in place of the loss's own activation.
+    """
+
+    def __init__(self, learn: TrainedLearner, dl: Any, losses: Tensor, act: Callable[[Any], Any] | None = None) -> None:
+        self.learn, self.dl, self.losses, self.act = learn, dl, losses, act
+
+    @classmethod
+    def from_learner(
+        cls, learn: TrainedLearner, ds_idx: int = 1, dl: Any = None, act: Callable[[Any], Any] | None = None
+    ) -> Self:
+        """Go through a data set once, without augmentation.
+
+        Args:
+            learn: a trained learner.
+            ds_idx: 0 for the training set, 1 for the validation set.
+            dl: another loader with targets: ``dls.test_dl(items, with_labels=True)``.
+            act: see the class.
+        """
+        loader = in_order(learn.dls[ds_idx] if dl is None else dl)
+        keeper = _KeepLosses()
+        learn.validate(dl=loader, cbs=[keeper])
+        return cls(learn, loader, torch.cat(keeper.kept), act)
+
+    def __len__(self) -> int:
+        return len(self.losses)
+
+    def __getitem__(self, idxs: int | Iterable[int] | Tensor) -> Examples:
+        """Read the items with these numbers again and predict them."""
+        batch = self.batch(_numbers(idxs))
+        preds, decoded = self._predict(batch)
+        n = self.dl.n_inp
+        return Examples(batch[:n], preds, batch[n:], decoded, self.losses[_numbers(idxs)])
+
+    def batch(self, idxs: Sequence[int]) -> tuple[Any, ...]:
+        """Items by number, as one batch on the device."""
+        return items_at(self.dl, idxs)
+
+    def _predict(self, batch: tuple[Any, ...]) -> tuple[Any, Any]:
+        with self.learn.no_bar():
+            preds, _, decoded = self.learn.get_preds(dl=[batch], with_decoded=True, act=self.act)
+        return preds, decoded
+
+    def top_losses(
+        self, k: int | None = None, largest: bool = True, items: bool = False
+    ) -> TopLosses | TopLossesWithItems:
+        """The `k` largest losses (all when None), or the smallest, in order.
+
+        Args:
+            k: how many.
+            largest: False for the smallest.
+            items: give the items too: paths, rows, whatever the data were made of.
+        """
+        losses, idxs = self.losses.topk(min(k or len(self), len(self)), largest=largest)
+        if not items:
+            return TopLosses(losses, idxs)
+        source = getattr(self.dl.dataset, "items", self.dl.dataset)
+        row = getattr(source, "iloc", source)
+        return TopLossesWithItems(losses, idxs, [row[int(index)] for index in idxs])
+
+    def plot_top_losses(self, k: int | range = 9, largest: bool = True, **options: Any) -> Any:
+        """Draw the items with the largest (or smallest) losses, with targets, predictions and losses.
+
+        Args:
+            k: how many, or which places in the order: ``range(9, 18)`` for the second nine.
+            largest: False for the smallest.
+            **options: for the function that draws them: nrows, ncols, figsize.
+
+        Returns:
+            The axes.
+        """
+        places = range(k) if isinstance(k, int) else k
+        idxs = self.top_losses(places.stop, largest).idxs.tolist()[places.start : places.stop : places.step]
+        batch = self.batch(idxs)
+        preds, decoded = self._predict(batch)
+        x, y, samples = self.dl.show_batch(batch, max_n=len(idxs), show=False)
+        outs = self.dl.decode_outputs(batch, decoded, max_n=len(idxs))
+        return plot_top_losses(x, y, samples, outs, preds, self.losses[idxs].tolist(), **options)
+
+    def show_results(self, idxs: int | Iterable[int] | Tensor, **options: Any) -> Any:
+        """Draw items by number, with targets and predictions; `options` are nrows, ncols, figsize."""
+        numbers = _numbers(idxs)
+        batch = self.batch(numbers)
+        return self.dl.show_results(batch, self._predict(batch)[1], max_n=len(numbers), **options)
+
+
+def _numbers(idxs: int | Iterable[int] | Tensor) -> list[int]:
+    if isinstance(idxs, int):
+        return [idxs]
+    return [int(index) for index in (idxs.tolist() if isinstance(idxs, Tensor) else idxs)]
+
+
+def in_order(loader: Any) -> Any:
+    """The same items in the order of the data set, all of them, without augmentation, where the loader can do that."""
+    return loader.eval_loader() if hasattr(loader, "eval_loader") else loader
+
+
+def items_at(loader: Any, idxs: Sequence[int]) -> tuple[Any, ...]:
+    """Items of a loader by number, as one batch.
+
+    A loader of ours makes just these; batches from elsewhere are gone through until all are found.
+    """
+    if hasattr(loader, "item"):
+        return tuple(loader.peek(list(idxs)))
+    wanted, found, start = set(idxs), {}, 0
+    for batch in loader:
+        size = len(batch[0])
+        for index in wanted & set(range(start, start + size)):
+            found[index] = [part[index - start] for part in batch]
+        start += size
+        if len(found) == len(wanted):
+            break
+    if len(found) < len(wanted):
+        raise IndexError(f"there are {start} items, no number {max(wanted - found.keys())}")
+    rows = zip(*(found[index] for index in idxs), strict=True)
+    return tuple(torch.stack([torch.as_tensor(value) for value in row]) for row in rows)
+
+
+def on_cpu(value: Any) -> Any:
+    """Plain tensors on the CPU."""
+    return plain(to_cpu(value))

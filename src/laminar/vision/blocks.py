@@ -1,0 +1,112 @@
+"""Blocks for pictures: how an input or a target that is a picture is read and batched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from laminar.core.errors import ConfigError, DataError
+from laminar.core.transform import Transform
+from laminar.core.types import TensorMask, plain
+from laminar.data.block import TransformBlock
+from laminar.data.transforms import IntToFloatTensor
+from laminar.vision.images import PILBase, PILImage, PILMask
+
+__all__ = ["AddMaskCodes", "ImageBlock", "MaskBlock", "OpenImage"]
+
+
+class OpenImage(Transform):
+    """Make a picture of a path, bytes, array, tensor or Pillow image.
+
+    Args:
+        cls: the kind of picture.
+
+    >>> import numpy
+    >>> OpenImage(PILImage)(numpy.zeros((4, 6, 3), dtype="uint8"))
+    <PILImage mode=RGB size=6x4>
+    """
+
+    deterministic = True
+
+    def __init__(self, cls: type[PILBase] = PILImage) -> None:
+        super().__init__()
+        if not (isinstance(cls, type) and issubclass(cls, PILBase)):
+            raise ConfigError(
+                f"a picture's class must derive from PILBase (PILImage, PILImageBW, PILMask), got {cls!r}"
+            )
+        self.cls = cls
+
+    def encodes(self, x: object) -> Any:
+        """Open."""
+        return self.cls.create(x)
+
+
+class AddMaskCodes(Transform):
+    """Give masks the names of their classes, and refuse those that hold others.
+
+    Args:
+        codes: names of the classes; index = id. None to know none, and check nothing.
+        ignore_index: an id that stands for "no class", beyond the codes (255 in many data sets).
+    """
+
+    order = 6  # after ToTensor
+    deterministic = True
+
+    def __init__(self, codes: Sequence[str] | None = None, ignore_index: int | None = None) -> None:
+        super().__init__()
+        self.codes = None if codes is None else [str(code) for code in codes]
+        self.ignore_index = ignore_index
+
+    @property
+    def vocab(self) -> list[str] | None:
+        """The names of the classes."""
+        return self.codes
+
+    @property
+    def c(self) -> int | None:
+        """How many classes there are."""
+        return None if self.codes is None else len(self.codes)
+
+    def encodes(self, x: TensorMask) -> TensorMask:
+        """The mask, knowing its codes.
+
+        Raises:
+            DataError: it holds an id that no code has.
+        """
+        if self.codes is None:
+            return x
+        ids = plain(x)
+        n = len(self.codes)
+        if ids.numel() and (int(ids.max()) >= n or int(ids.min()) < 0):
+            strange = [value for value in ids.unique().tolist() if not 0 <= value < n and value != self.ignore_index]
+            if strange:
+                raise DataError(
+                    f"the mask holds class {strange[0]}, but codes has {n} classes (0 to {n - 1}). Add the class to "
+                    f"`codes`; or, if it means no class, pass MaskBlock(codes, ignore_index={strange[0]}) and the same "
+                    "ignore_index to the loss."
+                )
+        return x.wrap(ids, x, codes=self.codes)
+
+
+def ImageBlock(cls: type[PILBase] = PILImage) -> TransformBlock:  # a factory that reads like a class
+    """A picture, as input or target.
+
+    Args:
+        cls: the kind of picture: `PILImage`, `PILImageBW`, or a class of yours derived from them.
+    """
+    return TransformBlock(type_tfms=OpenImage(cls), batch_tfms=IntToFloatTensor())
+
+
+def MaskBlock(  # a factory that reads like a class
+    codes: Sequence[str] | None = None, ignore_index: int | None = None, cls: type[PILBase] = PILMask
+) -> TransformBlock:
+    """A class for each pixel.
+
+    Args:
+        codes: names of the classes; index = id.
+        ignore_index: an id that stands for "no class"; give it to the loss too.
+        cls: the kind of picture.
+    """
+    return TransformBlock(
+        type_tfms=OpenImage(cls), item_tfms=AddMaskCodes(codes, ignore_index), batch_tfms=IntToFloatTensor()
+    )

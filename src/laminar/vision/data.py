@@ -1,0 +1,340 @@
+"""One call from a convention of folders, names or tables to loaders of pictures."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Unpack
+
+from laminar.core.errors import DataError, check_keywords, require
+from laminar.core.transform import ItemTransform
+from laminar.data.block import CategoryBlock, DataBlock, MultiCategoryBlock, RegressionBlock
+from laminar.data.labels import ColReader, RegexLabeller, parent_label
+from laminar.data.loaders import DataLoaders
+from laminar.data.options import UnseededLoadersOptions
+from laminar.data.sources import get_image_files
+from laminar.data.splitters import ColSplitter, GrandparentSplitter, RandomSplitter
+from laminar.vision.augment import setup_aug_tfms
+from laminar.vision.blocks import ImageBlock
+from laminar.vision.images import PILBase, PILImage
+
+__all__ = ["ImageDataLoaders", "ImageLoadersOptions"]
+
+Columns = str | int | Sequence[str | int]
+
+
+class ImageLoadersOptions(UnseededLoadersOptions, total=False):
+    """`UnseededLoadersOptions`, and how pictures are made.
+
+    Attributes:
+        bs: pictures in a batch (default 64).
+        item_tfms: transforms of a sample, such as `Resize`.
+        batch_tfms: transforms of a batch, such as `aug_transforms`; steps of space and light become one.
+        img_cls: kind of picture (default `PILImage`).
+    """
+
+    bs: int
+    item_tfms: Any
+    batch_tfms: Any
+    img_cls: type[PILBase]
+
+
+class NameLabeller(ItemTransform):
+    """Label a file by its name alone.
+
+    Args:
+        label_func: takes the name, such as ``"cat_17.jpg"``.
+    """
+
+    def __init__(self, label_func: Callable[[str], Any]) -> None:
+        super().__init__()
+        self.label_func = label_func
+        self.deterministic = getattr(label_func, "deterministic", False)
+
+    def encodes(self, o: object) -> Any:
+        """The label of path `o`."""
+        return self.label_func(Path(str(o)).name)
+
+
+class ImageDataLoaders(DataLoaders):
+    """Loaders of pictures and their labels, from any of the usual conventions.
+
+    Each method is a `DataBlock` over `get_image_files` or a table; write the block yourself for anything else.
+    """
+
+    @classmethod
+    def from_folder(
+        cls,
+        path: str | Path,
+        train: str = "train",
+        valid: str = "valid",
+        valid_pct: float | None = None,
+        seed: int | None = None,
+        vocab: Sequence[str] | None = None,
+        **options: Unpack[ImageLoadersOptions],
+    ) -> DataLoaders:
+        """From folders ``train/class/picture`` and ``valid/class/picture``; with `valid_pct`, ``class/picture``.
+
+        Args:
+            path: the folder.
+            train: name of the folder of training pictures.
+            valid: name of the folder of validation pictures.
+            valid_pct: share of the pictures to put into validation at random, in place of `train` and `valid`.
+            seed: of that choice.
+            vocab: the classes, whose order is kept; None to find them.
+            **options: see `ImageLoadersOptions`.
+
+        Raises:
+            DataError: a folder is missing or without pictures; the message tells what there is.
+        """
+        block = _block(options, "from_folder", CategoryBlock(vocab=vocab))
+        if valid_pct is None:
+            _check_splits(Path(path), train, valid)
+            get_items: Any = partial(get_image_files, folders=[train, valid])
+            splitter: Any = GrandparentSplitter(train_name=train, valid_name=valid)
+        else:
+            get_items, splitter = get_image_files, RandomSplitter(valid_pct, seed=seed)
+        return _loaders(block(get_items=get_items, splitter=splitter, get_y=parent_label), path, path, options)
+
+    @classmethod
+    def from_path_func(
+        cls,
+        path: str | Path,
+        fnames: Sequence[Any],
+        label_func: Callable[[Any], Any],
+        valid_pct: float = 0.2,
+        seed: int | None = None,
+        **options: Unpack[ImageLoadersOptions],
+    ) -> DataLoaders:
+        """From files and a function that takes a path and gives the label.
+
+        Args:
+            path: where the learner keeps what belongs to these data.
+            fnames: the pictures' paths.
+            label_func: gives the label of a path.
+            valid_pct: share of the pictures to put into validation at random.
+            seed: of that choice.
+            **options: see `ImageLoadersOptions`.
+        """
+        block = _block(options, "from_path_func", CategoryBlock())
+        return _loaders(block(splitter=RandomSplitter(valid_pct, seed=seed), get_y=label_func), fnames, path, options)
+
+    @classmethod
+    def from_name_func(
+        cls,
+        path: str | Path,
+        fnames: Sequence[Any],
+        label_func: Callable[[str], Any],
+        valid_pct: float = 0.2,
+        seed: int | None = None,
+        **options: Unpack[ImageLoadersOptions],
+    ) -> DataLoaders:
+        """From files and a function that takes a file's name and gives the label (see `from_path_func`)."""
+        _check(options, "from_name_func")
+        return cls.from_path_func(path, fnames, NameLabeller(label_func), valid_pct, seed, **options)
+
+    @classmethod
+    def from_path_re(
+        cls,
+        path: str | Path,
+        fnames: Sequence[Any],
+        pat: str,
+        valid_pct: float = 0.2,
+        seed: int | None = None,
+        **options: Unpack[ImageLoadersOptions],
+    ) -> DataLoaders:
+        """From files and a regular expression whose first group, in the path, is the label (see `from_path_func`)."""
+        _check(options, "from_path_re")
+        return cls.from_path_func(path, fnames, RegexLabeller(pat), valid_pct, seed, **options)
+
+    @classmethod
+    def from_name_re(
+        cls,
+        path: str | Path,
+        fnames: Sequence[Any],
+        pat: str,
+        valid_pct: float = 0.2,
+        seed: int | None = None,
+        **options: Unpack[ImageLoadersOptions],
+    ) -> DataLoaders:
+        """From files and a regular expression whose first group, in the name, is the label (see `from_path_func`)."""
+        _check(options, "from_name_re")
+        return cls.from_path_func(path, fnames, NameLabeller(RegexLabeller(pat)), valid_pct, seed, **options)
+
+    @classmethod
+    def from_df(
+        cls,
+        df: Any,
+        path: str | Path = ".",
+        valid_pct: float = 0.2,
+        seed: int | None = None,
+        fn_col: str | int = 0,
+        folder: str | Path | None = None,
+        suff: str = "",
+        label_col: Columns = 1,
+        label_delim: str | None = None,
+        y_block: Any = None,
+        valid_col: str | int | None = None,
+        **options: Unpack[ImageLoadersOptions],
+    ) -> DataLoaders:
+        """From a data frame with a column of file names and one or several of labels.
+
+        Args:
+            df: a pandas data frame.
+            path: folder of the files.
+            valid_pct: share of the rows to put into validation at random.
+            seed: of that choice.
+            fn_col: column of the file names.
+            folder: subfolder of `path` that the names are in.
+            suff: what to put behind the names, such as ``".jpg"``.
+            label_col: column of the labels; several for several labels.
+            label_delim: what stands between the labels in one cell.
+            y_block: block of the target; None for several labels where there are several columns or a delimiter,
+                quantities where the columns are floating point, else one class.
+            valid_col: column that is true for validation, in place of `valid_pct`.
+            **options: see `ImageLoadersOptions`.
+        """
+        block = _block(options, "from_df", y_block or _target_block(df, label_col, label_delim))
+        root = Path(path) if folder is None else Path(path) / folder
+        splitter = RandomSplitter(valid_pct, seed=seed) if valid_col is None else ColSplitter(valid_col)
+        dblock = block(
+            splitter=splitter,
+            get_x=ColReader(fn_col, pref=root, suff=suff),
+            get_y=ColReader(label_col, label_delim=label_delim),
+        )
+        return _loaders(dblock, df, path, options)
+
+    @classmethod
+    def from_csv(
+        cls,
+        path: str | Path,
+        csv_fname: str | Path = "labels.csv",
+        header: Any = "infer",
+        delimiter: str | None = None,
+        valid_pct: float = 0.2,
+        seed: int | None = None,
+        fn_col: str | int = 0,
+        folder: str | Path | None = None,
+        suff: str = "",
+        label_col: Columns = 1,
+        label_delim: str | None = None,
+        y_block: Any = None,
+        valid_col: str | int | None = None,
+        **options: Unpack[ImageLoadersOptions],
+    ) -> DataLoaders:
+        """From a table in the file ``path/csv_fname`` (see `from_df`).
+
+        Args:
+            path: folder of the table and the files.
+            csv_fname: name of the table.
+            header: number of the row with the names of the columns, as in `pandas.read_csv`; None if there is none.
+            delimiter: what stands between the cells.
+            valid_pct: see `from_df`, as all that follow.
+            seed: see `from_df`.
+            fn_col: see `from_df`.
+            folder: see `from_df`.
+            suff: see `from_df`.
+            label_col: see `from_df`.
+            label_delim: see `from_df`.
+            y_block: see `from_df`.
+            valid_col: see `from_df`.
+            **options: see `ImageLoadersOptions`.
+        """
+        _check(options, "from_csv")
+        table = Path(path) / csv_fname
+        if not table.is_file():
+            there = sorted(file.name for file in table.parent.glob("*.csv"))
+            raise DataError(f"there is no file {table}. Tables in that folder: {', '.join(there) or 'none'}.")
+        df = require("pandas", "tabular", "from_csv").read_csv(table, header=header, delimiter=delimiter)
+        return cls.from_df(
+            df, path, valid_pct, seed, fn_col, folder, suff, label_col, label_delim, y_block, valid_col, **options
+        )
+
+    @classmethod
+    def from_lists(
+        cls,
+        path: str | Path,
+        fnames: Sequence[Any],
+        labels: Sequence[Any],
+        valid_pct: float = 0.2,
+        seed: int | None = None,
+        y_block: Any = None,
+        **options: Unpack[ImageLoadersOptions],
+    ) -> DataLoaders:
+        """From a list of files and a list of labels.
+
+        Args:
+            path: where the learner keeps what belongs to these data.
+            fnames: the pictures' paths.
+            labels: a label for each: a class, a list of classes, or a number with a decimal point.
+            valid_pct: share of the pictures to put into validation at random.
+            seed: of that choice.
+            y_block: block of the target; None to tell it from the first label.
+            **options: see `ImageLoadersOptions`.
+        """
+        _check(options, "from_lists")
+        if y_block is None and len(labels):
+            first = labels[0]
+            several = isinstance(first, Sequence) and not isinstance(first, str)
+            y_block = MultiCategoryBlock if several else RegressionBlock if isinstance(first, float) else CategoryBlock
+        dblock = DataBlock.from_columns(
+            blocks=(ImageBlock(options.get("img_cls", PILImage)), y_block or CategoryBlock),
+            splitter=RandomSplitter(valid_pct, seed=seed),
+            item_tfms=options.get("item_tfms"),
+            batch_tfms=_joined(options.get("batch_tfms")),
+        )
+        return _loaders(dblock, (fnames, labels), path, options)
+
+
+def _joined(batch_tfms: Any) -> list[Any] | None:
+    """Batch transforms with all steps of space and light in one."""
+    if batch_tfms is None:
+        return None
+    return setup_aug_tfms([batch_tfms] if callable(batch_tfms) else batch_tfms)
+
+
+def _block(options: ImageLoadersOptions, method: str, y_block: Any) -> Callable[..., DataBlock]:
+    """A `DataBlock` of pictures and `y_block`, waiting for its getters and splitter."""
+    _check(options, method)
+    return partial(
+        DataBlock,
+        blocks=(ImageBlock(options.get("img_cls", PILImage)), y_block),
+        item_tfms=options.get("item_tfms"),
+        batch_tfms=_joined(options.get("batch_tfms")),
+    )
+
+
+def _check(options: ImageLoadersOptions, method: str) -> None:
+    """Refuse keywords that `method` does not know."""
+    own = inspect.signature(getattr(ImageDataLoaders, method)).parameters
+    known = [*(name for name in own if name != "options"), *ImageLoadersOptions.__annotations__]
+    check_keywords(options, known, f"ImageDataLoaders.{method}")
+
+
+def _loaders(dblock: DataBlock, source: Any, path: str | Path, options: ImageLoadersOptions) -> DataLoaders:
+    ours = ("item_tfms", "batch_tfms", "img_cls")
+    others: Any = {name: value for name, value in options.items() if name not in ours}
+    return dblock.dataloaders(source, path=path, **others)
+
+
+def _check_splits(path: Path, train: str, valid: str) -> None:
+    """Tell somebody whose folders have other names what they are called."""
+    if not path.is_dir():
+        return  # get_image_files says it
+    there = sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    missing = [name for name in (train, valid) if name not in there]
+    if missing and there:
+        raise DataError(
+            f"{path} has no folder {' and no folder '.join(map(repr, missing))}; it has: {', '.join(there)}. Pass "
+            f"their names (train=, valid=); or, if these are the classes, valid_pct=0.2 to split at random."
+        )
+
+
+def _target_block(df: Any, label_col: Columns, label_delim: str | None) -> Any:
+    columns = [label_col] if isinstance(label_col, str | int) else list(label_col)
+    kinds = [(df.iloc[:, column] if isinstance(column, int) else df.get(column)) for column in columns]
+    if all(kind is not None and kind.dtype.kind == "f" for kind in kinds):
+        return RegressionBlock
+    return MultiCategoryBlock if len(columns) > 1 or label_delim is not None else CategoryBlock

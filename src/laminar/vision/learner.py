@@ -1,0 +1,202 @@
+"""`vision_learner`: a network for the pictures at hand, from an architecture and (usually) its pretrained weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypedDict, Unpack
+
+import torch
+from torch import Tensor, nn
+
+from laminar.core.errors import check_keywords
+from laminar.core.recipe import builder
+from laminar.core.types import TensorImageBase
+from laminar.data.normalize import Normalize
+from laminar.learner.learner import Learner, LearnerOptions
+from laminar.vision.models.body import Arch, Cut, arch_name, body_splitter, create_body, named_arch, num_features
+from laminar.vision.models.head import create_head, init_head
+from laminar.vision.models.pretrained import PretrainedBody, Weights, pretrained_body
+
+__all__ = ["HeadOptions", "VisionLearnerOptions", "create_vision_model", "vision_learner"]
+
+
+class HeadOptions(TypedDict, total=False):
+    """Keyword arguments of `create_head`, which documents them."""
+
+    lin_ftrs: Sequence[int] | None
+    ps: float | Sequence[float]
+    pool: bool
+    concat_pool: bool
+    first_bn: bool
+    bn_final: bool
+    lin_first: bool
+    y_range: tuple[float, float] | None
+
+
+class VisionLearnerOptions(LearnerOptions, HeadOptions, total=False):
+    """Keyword arguments of `vision_learner` that go to `Learner` and to `create_head`."""
+
+
+@builder
+def create_vision_model(
+    arch: Arch,
+    n_out: int,
+    pretrained: bool = True,
+    weights: Weights = None,
+    cut: Cut = None,
+    n_in: int = 3,
+    init: Callable[[Tensor], object] | None = nn.init.kaiming_normal_,
+    custom_head: nn.Module | None = None,
+    **head: Unpack[HeadOptions],
+) -> nn.Sequential:
+    """Make a network of a body and a new head.
+
+    Args:
+        arch: a function that makes the network that the body is cut from, or its name.
+        n_out: outputs: classes, or quantities.
+        pretrained: give the body its weights.
+        weights: which weights, see `pretrained.find_weights`; None for those that belong to `arch`.
+        cut: where to cut, see `body.create_body`.
+        n_in: channels of the pictures.
+        init: draws the head's weights in place; None leaves torch's own start.
+        custom_head: the head to use; features in, outputs out.
+        **head: see `create_head`.
+
+    Raises:
+        ConfigError: the network cannot be cut.
+        WeightsError: the weights cannot be found, or do not fit.
+    """
+    check_keywords(head, HeadOptions, "create_vision_model")
+    body = _body(arch, pretrained, weights, cut, n_in).body
+    return _with_head(body, n_out, n_in, init, custom_head, head)
+
+
+def _body(arch: Arch, pretrained: bool, weights: Weights, cut: Cut, n_in: int) -> PretrainedBody:
+    if pretrained or weights is not None:
+        return pretrained_body(arch, weights, n_in, cut)
+    return PretrainedBody(create_body(arch, n_in, cut), None, None)
+
+
+def _with_head(
+    body: nn.Module,
+    n_out: int,
+    n_in: int,
+    init: Callable[[Tensor], object] | None,
+    custom_head: nn.Module | None,
+    options: HeadOptions,
+) -> nn.Sequential:
+    if custom_head is not None:
+        return nn.Sequential(body, custom_head)
+    head = create_head(num_features(body, n_in), n_out, **options)
+    init_head(head, init)
+    return nn.Sequential(body, head)
+
+
+def vision_learner(
+    dls: Any,
+    arch: Arch,
+    *,
+    normalize: bool = True,
+    n_out: int | None = None,
+    pretrained: bool = True,
+    weights: Weights = None,
+    cut: Cut = None,
+    init: Callable[[Tensor], object] | None = nn.init.kaiming_normal_,
+    custom_head: nn.Module | None = None,
+    n_in: int | None = None,
+    channels_last: bool | None = None,
+    **options: Unpack[VisionLearnerOptions],
+) -> Learner:
+    """Make a learner for pictures: body of `arch`, head for these data, input normalised as the weights expect.
+
+    A pretrained body is frozen: the head is trained first (see `Learner.fine_tune`). `dls` is not changed; the learner
+    gets loaders of its own over the same data.
+
+    Args:
+        dls: loaders of pictures.
+        arch: a function that makes a network (``resnet34``, ``mobilenet_v2``, ``xresnet_small``), or its name.
+        normalize: normalise pictures with the statistics the weights were trained with; where none are known, as
+            without weights, with those of a training batch. Loaders that do so already, or whose batches do not say
+            that they are pictures, are left as they are.
+        n_out: outputs of the network; None for what the data need.
+        pretrained: begin with the weights that belong to `arch`; False begins from scratch.
+        weights: other weights to begin with, see `pretrained.find_weights`.
+        cut: where to cut the body, see `body.create_body`.
+        init: draws the head's weights in place; None leaves torch's own start.
+        custom_head: the head to use in place of `create_head`'s.
+        n_in: channels of the pictures; None to look at the data.
+        channels_last: keep weights, and so what passes between layers, in the order height, width, channels, which is
+            faster for convolutions; None does so for networks that mostly are convolutions.
+        **options: those of `Learner` (metrics, cbs, loss_func, lr, ...; `splitter` is `body_splitter` by default) and
+            of `create_head` (lin_ftrs, ps, concat_pool, y_range, ...).
+
+    Raises:
+        ConfigError: the network cannot be cut, or the data do not say what is needed.
+        WeightsError: the weights cannot be found, or do not fit.
+        TypeError: an unknown argument, with the nearest known one.
+
+    Example::
+
+        learn = vision_learner(dls, resnet34, metrics=accuracy)
+        learn.fine_tune(3)
+    """
+    check_keywords(options, [*_OWN_ARGUMENTS, *VisionLearnerOptions.__annotations__], "vision_learner")
+    head_options: Any = {name: value for name, value in options.items() if name in HeadOptions.__annotations__}
+    learner_options: Any = {name: value for name, value in options.items() if name not in head_options}
+    n_in = channels_of(dls) if n_in is None else n_in
+    n_out = int(dls.c) if n_out is None else n_out
+    found = _body(arch, pretrained, weights, cut, n_in)
+    model = _with_head(found.body, n_out, n_in, init, custom_head, head_options)
+    if channels_last or (channels_last is None and is_convolutional(model)):
+        model = model.to(memory_format=torch.channels_last)
+    if normalize:
+        dls = normalized(dls, found.mean, found.std)
+    learn = Learner(dls, model, **{"splitter": body_splitter, **learner_options})
+    if custom_head is None:
+        learn.model_recipe = (create_vision_model, _recipe(arch, n_out, n_in, cut, head_options))
+    return learn.freeze() if pretrained or weights is not None else learn
+
+
+_OWN_ARGUMENTS = (
+    "normalize", "n_out", "pretrained", "weights", "cut", "init", "custom_head", "n_in", "channels_last",
+)  # fmt: skip
+
+
+def _recipe(arch: Arch, n_out: int, n_in: int, cut: Cut, head: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments with which `create_vision_model` makes the same network, without weights."""
+    name = arch_name(arch)
+    home = "" if isinstance(arch, str) else getattr(arch, "__module__", "")
+    if home.startswith(("torchvision.", "laminar.")) and named_arch(name) is arch:
+        arch = name
+    return {"arch": arch, "n_out": n_out, "pretrained": False, "cut": cut, "n_in": n_in, "init": None, **head}
+
+
+def channels_of(dls: Any) -> int:
+    """How many channels the pictures of `dls` have; 3 where that cannot be seen."""
+    batch = dls.train.peek([0]) if hasattr(dls, "train") else next(iter(dls[0]))
+    first = batch[0] if isinstance(batch, tuple | list) else batch
+    return int(first.shape[1]) if isinstance(first, Tensor) and first.ndim == 4 else 3
+
+
+def is_convolutional(model: nn.Module) -> bool:
+    """Whether most of a network's modules with weights in its body are convolutions."""
+    body = next(iter(model.children()), model)
+    convolutions = sum(isinstance(part, nn.Conv2d) for part in body.modules())
+    linears = sum(isinstance(part, nn.Linear) for part in body.modules())
+    return convolutions > 0 and convolutions * 2 >= linears  # ConvNeXt has two linear layers to a convolution
+
+
+def normalized(dls: Any, mean: Sequence[float] | None, std: Sequence[float] | None) -> Any:
+    """Loaders over the same data that normalise pictures; `dls` itself where it does so already or has none.
+
+    Args:
+        dls: loaders, which are not changed.
+        mean: of each channel, 0 to 1; None to measure a training batch.
+        std: standard deviation of each channel.
+    """
+    if not hasattr(dls, "with_tfms") or dls.train.after_batch.find(Normalize) is not None:
+        return dls
+    kinds = dls.train.types[: dls.n_inp]
+    if not any(issubclass(kind, TensorImageBase) for kind in kinds):
+        return dls
+    return dls.with_tfms([Normalize() if mean is None or std is None else Normalize.from_stats(mean, std)])

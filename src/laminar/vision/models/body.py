@@ -1,0 +1,307 @@
+"""The part of a classifier that looks, cut from torchvision's networks, ours or yours, for any number of channels."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torchvision import models as torchvision_models
+
+from laminar.core.errors import ConfigError, suggest
+from laminar.vision.models import xresnet
+
+__all__ = [
+    "Arch",
+    "Body",
+    "Cut",
+    "adapt_channels",
+    "arch_name",
+    "body_splitter",
+    "build_arch",
+    "check_arch",
+    "create_body",
+    "cut_model",
+    "named_arch",
+    "num_features",
+]
+
+Arch: TypeAlias = Callable[..., nn.Module] | str
+Cut: TypeAlias = int | Callable[[nn.Module], nn.Module] | None
+
+_HEAD_LAYERS = (
+    nn.Linear,
+    nn.Dropout,
+    nn.Flatten,
+    nn.Identity,
+    nn.AdaptiveAvgPool1d,
+    nn.AdaptiveAvgPool2d,
+    nn.AdaptiveMaxPool1d,
+    nn.AdaptiveMaxPool2d,
+    nn.AdaptiveAvgPool3d,
+    nn.AdaptiveMaxPool3d,
+    nn.Softmax,
+    nn.LogSoftmax,
+)
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+# Where the first group of layers ends, counted in the body's children; others are halved.
+_FIRST_GROUP = {"ResNet": 6, "SqueezeNet": 5, "DenseNet": 7, "VGG": 22, "AlexNet": 6, "XResNet": 3}
+
+
+class Body(nn.Sequential):
+    """The layers of a network before its pool and classifier.
+
+    Args:
+        *layers: in order.
+        first_group: how many of them make the first group of layers; None for half.
+    """
+
+    def __init__(self, *layers: Any, first_group: int | None = None) -> None:
+        super().__init__(*layers)
+        self.first_group = first_group
+
+
+def arch_name(arch: Arch) -> str:
+    """The name of an architecture: the function's, or as given."""
+    return arch if isinstance(arch, str) else getattr(arch, "__name__", type(arch).__name__)
+
+
+def named_arch(name: str) -> Callable[..., nn.Module]:
+    """The function of torchvision's, or of ours, that makes the classifier called `name`.
+
+    Raises:
+        ConfigError: there is none; the message gives the closest name.
+    """
+    ours = [known for known in xresnet.__all__ if known.startswith("xresnet")]
+    if name in ours:
+        found: Callable[..., nn.Module] = getattr(xresnet, name)
+        return found
+    theirs = torchvision_models.list_models(module=torchvision_models)
+    if name not in theirs:
+        raise ConfigError(f"no classifier is called {name!r}, in torchvision or here.{suggest(name, [*theirs, *ours])}")
+    builder: Callable[..., nn.Module] = torchvision_models.get_model_builder(name)
+    return builder
+
+
+def check_arch(arch: Any) -> None:
+    """Refuse a network where a function that makes one is needed.
+
+    Raises:
+        ConfigError: with how to write it.
+    """
+    if isinstance(arch, nn.Module) or not (isinstance(arch, str) or callable(arch)):
+        raise ConfigError(
+            "arch must be a function that makes a network (resnet34, not resnet34()), or a name, got "
+            f"{type(arch).__name__}. For a network of yours: Learner(dls, model), or arch=lambda: model."
+        )
+
+
+def build_arch(arch: Arch, **options: object) -> nn.Module:
+    """Make the whole network with random weights.
+
+    Args:
+        arch: a function that makes it (``resnet34``), or the name of one of torchvision's or ours.
+        **options: for `arch`.
+
+    Raises:
+        ConfigError: no such name, or `arch` is a network already and not a function.
+    """
+    check_arch(arch)
+    function = named_arch(arch) if isinstance(arch, str) else arch
+    home = getattr(function, "__module__", "")
+    if home.startswith("laminar.") and accepts(function, "n_out"):
+        options = {"n_out": 1, **options}  # its own classifier is cut off
+    if arch_name(arch) in ("googlenet", "inception_v3") and home.startswith("torchvision."):
+        options = {"init_weights": True, **options}  # torchvision warns when it is not said
+    return function(**options)
+
+
+def create_body(arch: Arch | nn.Module, n_in: int = 3, cut: Cut = None, *, pretrained: bool = False) -> nn.Module:
+    """The part of a network before its pool and classifier: pictures in, ``[batch, features, height, width]`` out.
+
+    Args:
+        arch: a function that makes a network, the name of one of torchvision's, or a network.
+        n_in: channels of the pictures.
+        cut: how many children to keep (negative: to drop), or a function from the network to its body; None to find
+        out.
+        pretrained: whether the weights of the network `arch` mean something: then its first layer is adapted to `n_in`
+            channels, else drawn anew. (`pretrained.pretrained_body` finds and loads weights.)
+
+    Raises:
+        ConfigError: no way to cut is known, or there is no first layer to adapt.
+    """
+    body = cut_model(arch if isinstance(arch, nn.Module) else build_arch(arch), cut)
+    adapt_channels(body, n_in, fresh=not pretrained)
+    return body
+
+
+def cut_model(model: nn.Module, cut: Cut = None) -> nn.Module:
+    """Take the body out of a network; layers are shared, not copied.
+
+    Args:
+        model: the whole network.
+        cut: see `create_body`.
+
+    Raises:
+        ConfigError: no way to cut is known.
+    """
+    if callable(cut) and not isinstance(cut, int):
+        return cut(model)
+    children = [child for name, child in model.named_children() if not name.lower().startswith("aux")]
+    if isinstance(cut, int):
+        return Body(*children[:cut])
+    kind = type(model).__name__
+    own = [name for name, _ in model.named_parameters(recurse=False)]
+    last = len(children)
+    while last and _belongs_to_head(children[last - 1]):
+        last -= 1
+    if own or last == len(children) or last == 0:
+        why = f"has parameters outside its layers ({', '.join(own)})" if own else "has no head that could be told apart"
+        raise ConfigError(
+            f"create_body does not know how to cut {kind}: it {why}. Pass cut=: a number of children to keep "
+            f"({', '.join(f'{i} {name}' for i, (name, _) in enumerate(model.named_children()))}), or a function "
+            "that takes the network and returns a body giving [batch, features, height, width]. "
+            "Or train the network whole: Learner(dls, model)."
+        )
+    kept: list[nn.Module] = []
+    for child in children[:last]:
+        kept.extend(child if isinstance(child, nn.ModuleList) else [child])
+    if len(kept) == 1 and type(kept[0]) is nn.Sequential:
+        kept = list(kept[0].children())
+    if kind == "DenseNet":
+        kept.append(nn.ReLU(inplace=True))  # its forward applies one after the features
+    return Body(*kept, first_group=_FIRST_GROUP.get(kind))
+
+
+def _belongs_to_head(layer: nn.Module) -> bool:
+    """Whether a layer pools or classifies: no convolution in it, unless the classifier is one (SqueezeNet)."""
+    if isinstance(layer, _HEAD_LAYERS):
+        return True
+    parts = [part for part in layer.modules() if not list(part.children())]
+    convolutions = sum(isinstance(part, _CONVOLUTIONS) for part in parts)
+    if convolutions:
+        return convolutions == 1 and isinstance(parts[-1], nn.AdaptiveAvgPool2d)
+    return any(isinstance(part, _HEAD_LAYERS) for part in parts)
+
+
+def adapt_channels(body: nn.Module, n_in: int, fresh: bool = False) -> None:
+    """Make the first convolution of `body` take `n_in` channels (changes `body`).
+
+    From weights for red, green and blue: for one channel their sum, so that a grey picture gives what it gave as
+    colours; for two the first two, times 1.5; for more than three zeros for the others. The bias is kept.
+
+    Args:
+        body: a network.
+        n_in: channels of the pictures.
+        fresh: draw new weights instead.
+
+    Raises:
+        ConfigError: there is no convolution, or its weights are not for 3 channels.
+    """
+    found = next(((name, part) for name, part in body.named_modules() if isinstance(part, nn.Conv2d)), None)
+    if found is None:
+        raise ConfigError(f"cannot set n_in={n_in}: {type(body).__name__} has no convolution")
+    name, old = found
+    if old.in_channels == n_in:
+        return
+    if old.groups != 1 or (old.in_channels != 3 and not fresh):
+        raise ConfigError(
+            f"cannot adapt {name} to n_in={n_in}: it takes {old.in_channels} channels in {old.groups} groups, "
+            "and only weights for 3 channels can be adapted"
+        )
+    new = nn.Conv2d(
+        n_in,
+        old.out_channels,
+        old.kernel_size,  # type: ignore[arg-type]  # torch keeps it as a tuple of any length
+        old.stride,  # type: ignore[arg-type]  # as above
+        old.padding,  # type: ignore[arg-type]  # as above
+        old.dilation,  # type: ignore[arg-type]  # as above
+        bias=old.bias is not None,
+        padding_mode=old.padding_mode,
+    )
+    if not fresh:
+        with torch.no_grad():
+            new.weight.copy_(_weights_for(old.weight, n_in))
+            if old.bias is not None and new.bias is not None:
+                new.bias.copy_(old.bias)
+    parent, _, attribute = name.rpartition(".")
+    setattr(body.get_submodule(parent), attribute, new)
+
+
+def _weights_for(weight: Tensor, n_in: int) -> Tensor:
+    """RGB weights ``[out, 3, height, width]`` for `n_in` channels."""
+    if n_in == 1:
+        return weight.sum(1, keepdim=True)
+    if n_in == 2:
+        return weight[:, :2] * 1.5
+    return torch.cat([weight, weight.new_zeros(len(weight), n_in - 3, *weight.shape[2:])], 1)
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside; each layer's own mode comes back."""
+    modes = {part: part.training for part in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
+
+
+def num_features(body: nn.Module, n_in: int | None = None) -> int:
+    """How many features `body` gives, found by passing the shape of a picture through it; nothing is computed.
+
+    Args:
+        body: pictures to features.
+        n_in: channels of the pictures; None to read it from the first convolution.
+
+    Raises:
+        ConfigError: the result is not ``[batch, features, height, width]``.
+    """
+    if n_in is None:
+        n_in = next((part.in_channels for part in body.modules() if isinstance(part, nn.Conv2d)), 3)
+    tensors = {**dict(body.named_parameters()), **dict(body.named_buffers())}
+    on_meta = {name: torch.empty_like(value, device="meta") for name, value in tensors.items()}
+    failure: Exception | None = None
+    with _evaluating(body), torch.no_grad():
+        for size in (64, 224, 299):  # the least that nearly all take; then what some insist on
+            try:
+                out = torch.func.functional_call(body, on_meta, torch.empty(1, n_in, size, size, device="meta"))
+                break
+            except (RuntimeError, ValueError, AssertionError) as error:
+                failure = error
+        else:
+            raise ConfigError(
+                f"the body cannot be run on a picture with {n_in} channels: {failure}. Pass cut= (see create_body)."
+            ) from failure
+    if not isinstance(out, Tensor) or out.ndim != 4:
+        shape = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+        raise ConfigError(
+            f"the body gives {shape} instead of [batch, features, height, width]; pass another cut= (see create_body)"
+        )
+    return int(out.shape[1])
+
+
+def body_splitter(model: nn.Module) -> list[list[nn.Parameter]]:
+    """Groups of layers of a network made of body and head: early layers, late layers, head.
+
+    The default for `vision_learner`. Where the early layers end depends on the architecture; a body of fewer than four
+    children is one group.
+    """
+    body, *head = model.children()
+    layers = list(body.children())
+    first = getattr(body, "first_group", None) or (len(layers) // 2 if len(layers) >= 4 else 0)
+    groups = [layers[:first], layers[first:]] if first else [[body]]
+    return [[parameter for layer in group for parameter in layer.parameters()] for group in [*groups, head]]
+
+
+def accepts(arch: Callable[..., Any], argument: str) -> bool:
+    """Whether the function `arch` takes an argument of this name."""
+    try:
+        return argument in inspect.signature(arch).parameters
+    except (TypeError, ValueError):
+        return False
