@@ -1,0 +1,262 @@
+"""XResNets and their blocks: shapes, starting values, shipped weights."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from laminar.core.errors import ConfigError, WeightsError
+from laminar.data.glyph_characters import DEMO_CHARACTERS, PRETRAINING_CHARACTERS, class_name
+from laminar.data.glyphs import GENERATOR_VERSION, glyph_item
+from laminar.nn.attention import SimpleSelfAttention
+from laminar.nn.blocks import ConvLayer, NormType, ResBlock, activation_gain, init_default
+from laminar.vision.models.shipped import load_shipped, shipped_names, shipped_weights
+from laminar.vision.models.xresnet import (
+    XResNet,
+    xresnet18,
+    xresnet34,
+    xresnet50,
+    xresnet101,
+    xresnet152,
+    xresnet_small,
+)
+
+
+def number_of_parameters(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def mean_square(values: torch.Tensor) -> float:
+    return float(values.detach().square().mean())
+
+
+# ---- blocks ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("activation", "gain"),
+    [
+        (None, 1.0),
+        (nn.ReLU(), math.sqrt(2)),
+        (nn.ReLU(inplace=True), math.sqrt(2)),
+        (nn.LeakyReLU(0.3), math.sqrt(2 / (1 + 0.3**2))),
+    ],
+)
+def test_activation_gain_is_the_published_one_where_there_is_one(activation: nn.Module | None, gain: float) -> None:
+    assert activation_gain(activation) == pytest.approx(gain, rel=1e-4)
+
+
+@pytest.mark.parametrize("act_cls", [nn.ReLU, nn.Mish, nn.GELU, lambda: nn.LeakyReLU(0.5)])
+@pytest.mark.parametrize("transpose", [False, True])
+def test_the_start_keeps_the_signal_whatever_the_activation(act_cls: Callable[[], nn.Module], transpose: bool) -> None:
+    torch.manual_seed(0)
+    layer = ConvLayer(64, 128, 1, norm_type=None, act_cls=act_cls, transpose=transpose, bias_std=0)
+    assert mean_square(layer(torch.randn(8, 64, 8, 8))) == pytest.approx(1.0, rel=0.15)
+
+
+def test_init_can_be_a_function_or_left_out() -> None:
+    layer = nn.Conv2d(3, 4, 3)
+    before = layer.weight.clone()
+    assert init_default(layer, init=None) is layer
+    assert torch.equal(layer.weight, before)
+    init_default(layer, init=nn.init.ones_, bias_std=0)
+    assert layer.weight.min() == 1
+    assert layer.bias is not None
+    assert not layer.bias.any()
+    with pytest.raises(ConfigError, match="init='kaiming'"):
+        init_default(layer, init="kaiming")
+
+
+@pytest.mark.parametrize("ndim", [1, 2, 3])
+@pytest.mark.parametrize("norm_type", [None, *NormType])
+def test_conv_layer_in_every_dimension_and_with_every_norm(ndim: int, norm_type: NormType | None) -> None:
+    layer = ConvLayer(3, 6, stride=2, ndim=ndim, norm_type=norm_type)
+    assert layer(torch.randn(2, 3, *[8] * ndim)).shape == (2, 6, *[4] * ndim)
+
+
+def test_conv_layer_orders_its_parts_as_asked() -> None:
+    def kinds(layer: nn.Sequential) -> list[str]:
+        return [type(part).__name__ for part in layer]
+
+    assert kinds(ConvLayer(3, 4)) == ["Conv2d", "BatchNorm2d", "ReLU"]
+    assert kinds(ConvLayer(3, 4, bn_1st=False)) == ["Conv2d", "ReLU", "BatchNorm2d"]
+    assert kinds(ConvLayer(3, 4, act_cls=None, xtra=nn.Dropout())) == ["Conv2d", "BatchNorm2d", "Dropout"]
+    assert kinds(ConvLayer(3, 4, norm_type=None, transpose=True)) == ["ConvTranspose2d", "ReLU"]
+
+
+def test_a_convolution_has_a_bias_only_where_no_norm_brings_one() -> None:
+    assert ConvLayer(3, 4)[0].bias is None
+    assert ConvLayer(3, 4, norm_type=NormType.Instance)[0].bias is None
+    assert ConvLayer(3, 4, norm_type=NormType.Spectral)[0].bias is not None
+    assert ConvLayer(3, 4, norm_type=None)[0].bias is not None
+
+
+def test_a_misspelt_keyword_of_conv_layer_is_an_error_with_a_suggestion() -> None:
+    with pytest.raises(TypeError, match=r"'dilatation'. Did you mean 'dilation'"):
+        ConvLayer(3, 4, dilatation=2)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("expansion", [1, 4])
+@pytest.mark.parametrize("norm_type", [NormType.Batch, NormType.Instance])
+def test_a_residual_block_starts_as_the_identity(expansion: int, norm_type: NormType) -> None:
+    block = ResBlock(expansion, 8, 8, norm_type=norm_type)
+    x = torch.rand(2, 8 * expansion, 6, 6)
+    assert torch.allclose(block(x), x + 1e-3)  # what is left is the shift of the last norm
+
+
+@pytest.mark.parametrize("expansion", [1, 4])
+@pytest.mark.parametrize("pool_first", [False, True])
+@pytest.mark.parametrize("side", [8, 9])
+def test_a_residual_block_with_a_stride_halves_even_and_odd_sides(expansion: int, pool_first: bool, side: int) -> None:
+    block = ResBlock(expansion, 4, 6, stride=2, pool_first=pool_first)
+    assert block(torch.rand(2, 4 * expansion, side, side)).shape == (2, 6 * expansion, (side + 1) // 2, (side + 1) // 2)
+
+
+def test_residual_blocks_can_be_grouped_depthwise_and_of_other_widths() -> None:
+    x = torch.rand(2, 8, 6, 6)
+    assert ResBlock(1, 8, 8, dw=True)(x).shape == x.shape
+    assert ResBlock(1, 8, 8, groups=2, g2=4, nh2=16)(x).shape == x.shape
+    assert ResBlock(2, 4, 4, nh1=6, nh2=12, groups=3, sa=True, sym=True)(x).shape == x.shape
+
+
+@pytest.mark.parametrize("sym", [False, True])
+def test_self_attention_starts_as_the_identity_and_then_mixes_all_places(sym: bool) -> None:
+    layer = SimpleSelfAttention(4, sym=sym).eval()
+    x = torch.randn(1, 4, 3, 3)
+    assert torch.equal(layer(x), x)
+    with torch.no_grad():
+        layer.gamma.fill_(1.0)
+    other = x.clone()
+    other[..., 0, 0] += 1
+    assert (layer(x)[..., 2, 2] != layer(other)[..., 2, 2]).any()
+
+
+# ---- networks --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("build", "blocks", "features"),
+    [
+        (xresnet18, 8, 512),
+        (xresnet34, 16, 512),
+        (xresnet50, 16, 2048),
+        (xresnet101, 33, 2048),
+        (xresnet152, 50, 2048),
+    ],
+)
+def test_the_known_depths_have_their_blocks_and_features(
+    build: Callable[..., XResNet], blocks: int, features: int
+) -> None:
+    with torch.device("meta"):
+        model = build(n_out=10)
+    assert sum(isinstance(module, ResBlock) for module in model.modules()) == blocks
+    last = model[-1]
+    assert isinstance(last, nn.Linear)
+    assert (last.in_features, last.out_features) == (features, 10)
+    assert model(torch.empty(2, 3, 64, 64, device="meta")).shape == (2, 10)
+
+
+def test_parameter_counts_are_those_of_the_published_networks_with_the_longer_stem() -> None:
+    with torch.device("meta"):
+        # torchvision's have 11,689,512 and 25,557,032; the stem's 7x7 convolution of 9,408 weights and 128 of its norm
+        # gives way to 28,512 and 256, and the first bottleneck's input is 64 channels as there.
+        assert number_of_parameters(xresnet18()) == 11_689_512 - 9_536 + 28_768
+        assert number_of_parameters(xresnet50()) == 25_557_032 - 9_536 + 28_768
+
+
+@pytest.mark.parametrize("ndim", [1, 2, 3])
+def test_xresnets_in_every_dimension_and_number_of_channels(ndim: int) -> None:
+    model = XResNet(ResBlock, 1, [1, 1, 1], c_in=2, n_out=5, stem_szs=(4, 8), widen=0.125, ndim=ndim, sa=True)
+    assert model(torch.rand(2, 2, *[16] * ndim)).shape == (2, 5)
+
+
+def test_more_than_four_stages_go_on_with_256_channels() -> None:
+    model = XResNet(ResBlock, 1, [1] * 6, stem_szs=(8, 8), widen=0.125)
+    last = model[-1]
+    assert isinstance(last, nn.Linear)
+    assert last.in_features == 32
+
+
+def test_a_misspelt_option_is_an_error_with_a_suggestion() -> None:
+    with pytest.raises(TypeError, match=r"xresnet18\(\).*'widden'. Did you mean 'widen'"):
+        xresnet18(widden=2)  # type: ignore[call-arg]
+
+
+def test_asking_for_weights_that_do_not_exist_says_what_to_do() -> None:
+    with pytest.raises(WeightsError, match=r"no pretrained weights for xresnet50.*xresnet_small"):
+        xresnet50(pretrained=True)
+
+
+def test_a_stem_that_the_expansion_does_not_divide_is_an_error() -> None:
+    with pytest.raises(ConfigError, match=r"30 channels.*expansion=4"):
+        XResNet(ResBlock, 4, [1], stem_szs=(30,))
+
+
+def test_an_xresnet_can_be_exported_whole_and_gives_the_same() -> None:
+    model = xresnet_small(n_out=3).eval()
+    x = torch.rand(2, 3, 32, 32)
+    exported = torch.export.export(model, (x,), strict=True)
+    assert torch.allclose(exported.module()(x), model(x), atol=1e-5)
+
+
+def test_an_xresnet_keeps_channels_last() -> None:
+    model = xresnet_small(n_out=3).to(memory_format=torch.channels_last).eval()
+    body = nn.Sequential(*list(model)[:-4])
+    features = body(torch.rand(2, 3, 64, 64).to(memory_format=torch.channels_last))
+    assert features.is_contiguous(memory_format=torch.channels_last)
+
+
+# ---- weights that come with laminar ----------------------------------------------------------------------------------
+
+
+def test_the_shipped_weights_are_small_and_say_what_they_are() -> None:
+    assert shipped_names() == ["xresnet_small"]
+    weights = shipped_weights("xresnet_small")
+    assert weights.path.stat().st_size <= 2_000_000
+    assert weights.classes == tuple(map(class_name, PRETRAINING_CHARACTERS))
+    assert not set(weights.classes) & set(DEMO_CHARACTERS)
+    assert weights.metadata["generator_version"] == str(GENERATOR_VERSION)
+    assert weights.metadata["licence"] == "Apache-2.0"
+    assert len(weights.mean) == len(weights.std) == 3
+    assert weights.size == 64
+
+
+def test_the_shipped_weights_load_strictly_as_float32() -> None:
+    model = xresnet_small(pretrained=True)
+    own = model.state_dict()
+    stored = shipped_weights("xresnet_small").state_dict()
+    assert own.keys() == stored.keys()
+    assert all(torch.equal(own[name], stored[name]) for name in own)
+    assert {value.dtype for value in own.values()} == {torch.float32, torch.int64}
+    assert 500_000 < number_of_parameters(model) < 1_000_000
+
+
+def test_the_shipped_network_reads_the_characters_it_was_trained_on() -> None:
+    weights = shipped_weights("xresnet_small")
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (weights.mean, weights.std))
+    characters = PRETRAINING_CHARACTERS[::8]
+    pictures = torch.stack([torch.from_numpy(glyph_item(c, 1000).image).permute(2, 0, 1) for c in characters])
+    model = xresnet_small(pretrained=True).eval()
+    with torch.no_grad():
+        predicted = model((pictures / 255 - mean) / std).argmax(dim=1)
+    right = [weights.classes[index] == class_name(c) for index, c in zip(predicted.tolist(), characters, strict=True)]
+    assert sum(right) / len(right) > 0.7
+
+
+def test_another_number_of_outputs_keeps_the_body_and_starts_the_last_layer_afresh() -> None:
+    model = xresnet_small(pretrained=True, n_out=7)
+    shipped = shipped_weights("xresnet_small").state_dict()
+    assert model(torch.rand(2, 3, 64, 64)).shape == (2, 7)
+    assert torch.equal(model[0][0].weight, shipped["0.0.weight"])  # type: ignore[index]
+
+
+def test_weights_that_do_not_fit_name_the_layers() -> None:
+    with pytest.raises(WeightsError, match=r"do not fit this model.*0\.0\.weight.*pretrained=False"):
+        xresnet_small(pretrained=True, c_in=1)
+
+
+def test_asking_for_unknown_shipped_weights_suggests() -> None:
+    with pytest.raises(WeightsError, match=r"'xresnet_smal'.*Did you mean 'xresnet_small'"):
+        load_shipped(nn.Sequential(nn.Linear(1, 1)), "xresnet_smal")
