@@ -134,7 +134,8 @@ class Callback:
     """Whether it is asked at the events inside a batch while validating."""
     passes: ClassVar[Container[str]] = ("fit", "lr_find", "evaluation", "nested")
     """Where it takes part: in fits, in `lr_find`, in an evaluation (`validate`, `get_preds`, `predict`) of its own, or
-    nested in a fit. A callback that keeps records of the training has ``("fit",)``."""
+    in one nested in a fit (where the callback that asked for it is left out). A callback that keeps records of the
+    training has ``("fit",)``."""
     allow_several: ClassVar[bool] = False
     """Whether a learner may have two callbacks of this class."""
 

@@ -32,6 +32,7 @@ class LRFinder(Callback):
 
     order = 60
     run_valid = False
+    passes = ("fit", "lr_find")
 
     def __init__(
         self,

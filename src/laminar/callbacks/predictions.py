@@ -24,6 +24,7 @@ class GatherPredsCallback(Callback):
 
     order = 100
     run_train = False
+    allow_several = True
 
     def __init__(self, with_input: bool = False, with_loss: bool = False) -> None:
         self.with_input, self.with_loss = with_input, with_loss
@@ -84,6 +85,7 @@ class EvaluateCallback(Callback):
 
     order = 50
     run_train = False
+    allow_several = True
 
     def __init__(self, metrics: MetricSet) -> None:
         self.metric_set = metrics

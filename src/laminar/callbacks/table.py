@@ -25,6 +25,7 @@ class EventTable:
         callbacks: in the order in which they are asked.
         training: whether this table is for training; it decides between `run_train` and `run_valid`.
         position: says where the pass is (epoch, batch), for notes on exceptions.
+        busy: a list that holds the callbacks that are being asked at the moment, the innermost last.
         around: those that are asked at the events around the whole fit and its epochs, all by default. In a
             validation inside a fit it is only those that came for it: the others have been set up already.
     """
@@ -60,12 +61,13 @@ class EventTable:
         callbacks: Sequence[Callback],
         training: bool,
         position: Callable[[], str],
+        busy: list[Callback],
         around: Sequence[Callback] | None = None,
     ) -> None:
         for event in EVENTS:
             candidates = callbacks if around is None or event in _INNER_EVENTS else around
             listeners = [callback for callback in candidates if _asked(callback, event, training)]
-            setattr(self, event, _asker(event, listeners, position) if listeners else _nobody_listens)
+            setattr(self, event, _asker(event, listeners, position, busy) if listeners else _nobody_listens)
 
 
 def _asked(callback: Callback, event: str, training: bool) -> bool:
@@ -74,13 +76,14 @@ def _asked(callback: Callback, event: str, training: bool) -> bool:
     return callback.listens_to(event)
 
 
-def _asker(event: str, listeners: list[Callback], position: Callable[[], str]) -> Fire:
+def _asker(event: str, listeners: list[Callback], position: Callable[[], str], busy: list[Callback]) -> Fire:
     """A function that asks `listeners` one after the other, and says of an exception where it came from."""
     bound = tuple((callback, getattr(callback, event)) for callback in listeners)
 
     def ask() -> None:
         for callback, method in bound:
             if callback.run:
+                busy.append(callback)
                 try:
                     method()
                 except CancelException:
@@ -88,6 +91,8 @@ def _asker(event: str, listeners: list[Callback], position: Callable[[], str]) -
                 except Exception as error:
                     error.add_note(f"in callback {callback.name}, event {event}, {position()}")
                     raise
+                finally:
+                    busy.pop()
 
     def clean_up() -> None:
         """Ask all, whatever happens, and raise the first exception at the end."""

@@ -43,7 +43,8 @@ class CallbackOwner:
         if not isinstance(callback, Callback):
             raise ConfigError(f"{describe(cb)} is no callback: pass an instance or a class of Callback.")
         same = [other for other in self._cbs if type(other) is type(callback)]
-        if callback in same or (same and not callback.allow_several):
+        several = callback.allow_several or type(callback) is Callback
+        if callback in same or (same and not several):
             raise ConfigError(
                 f"the learner has a {type(callback).__name__} already; remove it first"
                 f" (learn.remove_cb({type(callback).__name__})), or change that one."

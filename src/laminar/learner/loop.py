@@ -79,6 +79,7 @@ class TrainingLoop(CallbackOwner):
         # which callbacks are asked
         self._kind = ""  # one of Callback.passes; empty outside any pass
         self._joining: list[Callback] | None = None
+        self._busy: list[Callback] = []
         self._other_train_dl: Any = None
         self._device = torch.device("cpu")
         self._n_inp: int | None = None  # how many parts of a batch are inputs; None: all but the last
@@ -230,20 +231,31 @@ class TrainingLoop(CallbackOwner):
                 self.loss_func.to(self._device)
             self._bind()
             yield
+        except BaseException as error:
+            self._clean_up(error)
+            raise
+        else:
+            self._clean_up(None)
         finally:
-            try:
-                self.fire.cleanup_fit()
-            finally:
-                if trains:
-                    self._zero_grad()
-                for callback, run in switches:
-                    callback.run = run
-                for module, training in modes:
-                    module.training = training
-                for name, value in fields.items():
-                    setattr(self, name, value)
-                if random_states is not None:
-                    set_random_states(**random_states)
+            if trains:
+                self._zero_grad()
+            for callback, run in switches:
+                callback.run = run
+            for module, training in modes:
+                module.training = training
+            for name, value in fields.items():
+                setattr(self, name, value)
+            if random_states is not None:
+                set_random_states(**random_states)
+
+    def _clean_up(self, error: BaseException | None) -> None:
+        """Let callbacks put back what they changed; if that fails too, the exception that ended the pass goes first."""
+        try:
+            self.fire.cleanup_fit()
+        except Exception as second:
+            if error is None:
+                raise
+            error.add_note(f"and while cleaning up after it: {second!r}")
 
     def _count_inputs(self) -> int | None:
         """How many parts of a batch are inputs, as the data say; they may have to look at a batch to know."""
@@ -256,8 +268,10 @@ class TrainingLoop(CallbackOwner):
     def _bind(self) -> None:
         """Note for each event who listens; again when callbacks come or go."""
         asked = [cb for cb in self._cbs if not self._kind or self._kind in cb.passes]
-        self._train_events = EventTable(asked, True, self._position, self._joining)
-        self._valid_events = EventTable(asked, False, self._position, self._joining)
+        if self._kind == "nested":  # who asked for this pass is in the middle of something
+            asked = [cb for cb in asked if cb not in self._busy]
+        self._train_events = EventTable(asked, True, self._position, self._busy, self._joining)
+        self._valid_events = EventTable(asked, False, self._position, self._busy, self._joining)
         self.fire = self._train_events if self.training else self._valid_events
 
     def _position(self) -> str:

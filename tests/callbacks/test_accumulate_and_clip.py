@@ -1,0 +1,123 @@
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from laminar.callbacks import Callback, CancelBatchException, GradientAccumulation, GradientClip, MixedPrecision
+from laminar.core.device import find_bs
+from laminar.optim import SGD
+
+
+def net() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2))
+
+
+def trained(make_learner, toys, tmp_path, n: int, bs: int, cbs, epochs: int = 2, **options):
+    steps: list[int] = []
+    dls = toys.Loaders([toys.batches(n, bs), toys.batches(32, 16, seed=1)], tmp_path)
+    learn = make_learner(net(), dls=dls, cbs=cbs, opt_func=SGD, lr=0.5, **options)
+    learn.fit(epochs, cbs=Callback(after_step=lambda cb: steps.append(cb.iter)))
+    return learn, steps
+
+
+@pytest.mark.parametrize("clip", [False, True])
+@pytest.mark.parametrize("amp", [False, True])
+def test_small_batches_accumulated_equal_large_ones(make_learner, toys, tmp_path, clip: bool, amp: bool) -> None:
+    # 80 samples: two full windows of 32 and one of 16, which is averaged over its 16.
+    def extra():
+        return [GradientClip(0.05)] * clip + [MixedPrecision("bf16")] * amp
+
+    small, steps = trained(make_learner, toys, tmp_path, 80, 8, [GradientAccumulation(32), *extra()])
+    large, _ = trained(make_learner, toys, tmp_path, 80, 32, extra())
+    assert steps == [3, 7, 9] * 2
+    for a, b in zip(small.model.parameters(), large.model.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=2e-3 if amp else 1e-6)
+
+
+def test_the_last_window_is_stepped_and_nothing_leaks(make_learner, toys, tmp_path) -> None:
+    learn, steps = trained(make_learner, toys, tmp_path, 48, 16, GradientAccumulation(32), epochs=1)
+    assert steps == [1, 2]
+    assert all(p.grad is None for p in learn.model.parameters())
+
+
+def test_the_loss_reported_is_that_of_the_batches(make_learner, toys, tmp_path) -> None:
+    # Before the first step, losses must be equal with and without accumulation.
+    with_acc, _ = trained(make_learner, toys, tmp_path, 32, 8, GradientAccumulation(32), epochs=1)
+    without, _ = trained(make_learner, toys, tmp_path, 32, 8, None, epochs=1)
+    assert with_acc.recorder.batch_losses[0] == pytest.approx(without.recorder.batch_losses[0])
+
+
+def test_a_loader_without_length_has_a_last_batch_too(make_learner, toys, tmp_path) -> None:
+    class Stream:
+        def __iter__(self):
+            return iter(toys.batches(48, 16))
+
+    steps: list[int] = []
+    dls = toys.Loaders([Stream(), toys.batches(32, 16)], tmp_path)
+    learn = make_learner(net(), dls=dls, cbs=GradientAccumulation(32))
+    learn.fit(2, cbs=Callback(after_step=lambda cb: steps.append(cb.iter)))
+    assert steps == [1, 2, 1, 2]
+
+
+def test_the_programs_users_write_work(make_learner, toys, tmp_path) -> None:
+    class Plain(Callback):
+        def __init__(self, n_acc: int = 32):
+            self.n_acc = n_acc
+
+        def before_fit(self):
+            self.count = 0
+
+        def after_loss(self):
+            self.learn.loss_grad = self.loss_grad * find_bs(self.yb) / self.n_acc
+
+        def after_backward(self):
+            self.count += find_bs(self.yb)
+            self.learn.should_step = self.count >= self.n_acc or self.is_last_batch
+            if self.should_step:
+                self.count = 0
+
+        @property
+        def should_step(self):
+            return self.learn.should_step
+
+    class Fastai(Callback):
+        run_valid = False
+
+        def before_fit(self):
+            self.count = 0
+
+        def after_loss(self):
+            self.learn.loss_grad = self.loss_grad / (32 / find_bs(self.learn.yb))
+
+        def before_step(self):
+            self.count = 0
+
+        def after_backward(self):
+            self.count += find_bs(self.learn.yb)
+            if self.count < 32:
+                raise CancelBatchException
+
+    ours, _ = trained(make_learner, toys, tmp_path, 64, 8, GradientAccumulation(32))
+    for kind in (Plain, Fastai):
+        theirs, steps = trained(make_learner, toys, tmp_path, 64, 8, kind())
+        assert steps == [3, 7] * 2
+        for a, b in zip(ours.model.parameters(), theirs.model.parameters(), strict=True):
+            assert torch.allclose(a, b, atol=1e-6)
+
+
+def test_clipping_limits_the_norm(make_learner, toys, tmp_path) -> None:
+    norms: list[float] = []
+
+    def note(cb: Callback) -> None:
+        norms.append(torch.cat([p.grad.flatten() for p in cb.model.parameters()]).norm().item())
+
+    trained(make_learner, toys, tmp_path, 64, 16, [GradientClip(0.01), Callback(after_step=note)])
+    assert max(norms) <= 0.01 + 1e-6
+
+
+def test_same_program_same_weights(make_learner, toys, tmp_path) -> None:
+    first, _ = trained(make_learner, toys, tmp_path, 48, 16, GradientAccumulation(32))
+    saved = copy.deepcopy(first.model.state_dict())
+    second, _ = trained(make_learner, toys, tmp_path, 48, 16, GradientAccumulation(32))
+    assert all(torch.equal(saved[k], v) for k, v in second.model.state_dict().items())

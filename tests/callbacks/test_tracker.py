@@ -1,0 +1,120 @@
+import math
+
+import pytest
+import torch
+
+from laminar.callbacks import (
+    Callback,
+    EarlyStoppingCallback,
+    ReduceLROnPlateau,
+    SaveModelCallback,
+    TerminateOnNaNCallback,
+    TrackerCallback,
+)
+from laminar.core.errors import ConfigError
+from laminar.metrics import ValueMetric, accuracy
+from laminar.optim import get_hyper
+
+
+def scripted(values):
+    """A metric with these values, one after the other."""
+    numbers = iter(values)
+    return ValueMetric(lambda: next(numbers), "score")
+
+
+def weight(learn) -> float:
+    return learn.model[0].weight[0, 0].item()
+
+
+def test_direction_follows_from_the_name() -> None:
+    assert TrackerCallback("valid_loss").best == math.inf
+    assert TrackerCallback("error_rate").best == math.inf
+    assert TrackerCallback("accuracy").best == -math.inf
+
+
+def test_unknown_monitor_is_an_error_with_the_columns(make_learner) -> None:
+    learn = make_learner(metrics=accuracy, cbs=TrackerCallback("acuracy"))
+    with pytest.raises(ConfigError, match=r"'acuracy'\): there is no such column. Did you mean 'accuracy'.*valid_loss"):
+        learn.fit(1)
+
+
+def test_monitoring_validation_without_any_is_an_error(make_learner, toys, tmp_path) -> None:
+    learn = make_learner(dls=toys.Loaders([toys.batches(32, 16)], tmp_path), cbs=TrackerCallback())
+    with pytest.raises(ConfigError, match="epoch 0 has no value for it. Is there a validation set"):
+        learn.fit(1)
+
+
+def test_early_stopping_waits_for_its_patience(make_learner, capsys) -> None:
+    learn = make_learner(metrics=scripted([1, 2, 2, 2.05, 5]))
+    learn.fit(5, cbs=EarlyStoppingCallback("score", patience=2, min_delta=0.1))
+    assert len(learn.recorder.values) == 4
+    assert "No improvement of score since epoch 1" in capsys.readouterr().out
+
+
+def test_plateau_lowers_the_rates_of_the_optimiser_itself(make_learner, toys) -> None:
+    rates: list[list[float]] = []
+    learn = make_learner(metrics=scripted([2, 1, 1, 1, 1]), splitter=toys.halves)
+    track = Callback(before_epoch=lambda cb: rates.append([g["lr"] for g in cb.opt.param_groups]))
+    learn.fit(5, slice(1e-3, 1e-2), cbs=[ReduceLROnPlateau("score", factor=10, min_lr=1e-4), track])
+    assert [r[-1] for r in rates] == pytest.approx([1e-2, 1e-2, 1e-3, 1e-4, 1e-4])
+    assert [r[0] for r in rates] == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4, 1e-4])
+    assert get_hyper(learn.opt, "lr") == [1e-3, 1e-3]
+
+
+def test_plateau_and_schedule_exclude_each_other(make_learner) -> None:
+    with pytest.raises(ConfigError, match="exclude each other"):
+        make_learner(cbs=ReduceLROnPlateau).fit_one_cycle(1)
+
+
+def set_weight(cb: Callback) -> None:
+    with torch.no_grad():
+        cb.model[0].weight.fill_(cb.epoch)
+
+
+def test_the_best_weights_come_back(make_learner, capsys) -> None:
+    learn = make_learner(metrics=scripted([1, 3, 2]))
+    learn.fit(3, cbs=[SaveModelCallback("score"), Callback(after_validate=set_weight)])
+    assert weight(learn) == 1
+    assert (learn.path / "models" / "model.safetensors").exists()
+
+
+def test_every_epoch_and_at_end_save_without_going_back(make_learner, capsys) -> None:
+    learn = make_learner()
+    learn.fit(3, cbs=[SaveModelCallback(every_epoch=2, fname="each"), Callback(after_validate=set_weight)])
+    assert sorted(p.name for p in (learn.path / "models").iterdir()) == ["each_0.safetensors", "each_2.safetensors"]
+    learn.fit(2, cbs=[SaveModelCallback(at_end=True, fname="last"), Callback(after_validate=set_weight)])
+    assert weight(learn) == 1
+
+
+def test_nan_never_loads_a_stale_file(make_learner, capsys) -> None:
+    learn = make_learner()
+    with torch.no_grad():
+        learn.model[0].weight.fill_(123)
+    learn.save("model")
+    learn = make_learner(metrics=scripted([math.nan, math.nan]))
+    with pytest.raises(ConfigError, match=r"saved nothing: no epoch improved it, its values were \[nan, nan\]"):
+        learn.fit(2, cbs=[SaveModelCallback("score"), Callback(after_validate=set_weight)])
+    assert weight(learn) == 1
+
+
+def test_a_file_overwritten_by_another_run_is_not_loaded(make_learner, capsys) -> None:
+    learn, other = make_learner(metrics=scripted([1, 0])), make_learner()
+    with pytest.raises(ConfigError, match="another run has written it since"):
+        learn.fit(2, cbs=[SaveModelCallback("score"), Callback(after_fit=lambda cb: other.save("model"))])
+
+
+def test_saving_works_from_a_later_epoch_on(make_learner, capsys) -> None:
+    learn = make_learner()
+    learn.fit(4, cbs=SaveModelCallback(), start_epoch=2)
+    assert len(learn.recorder.values) == 2
+
+
+def test_a_loss_that_is_no_number_ends_the_fit(make_learner, capsys) -> None:
+    def spoil(cb: Callback) -> None:
+        if cb.training and cb.train_iter == 5:
+            cb.learn.loss = cb.loss * math.nan
+
+    learn = make_learner(cbs=[TerminateOnNaNCallback, Callback(after_loss=spoil)])
+    learn.fit(3)
+    assert "fit ended at epoch 1, batch 1 of training" in capsys.readouterr().out
+    assert len(learn.recorder.batch_losses) < 12
