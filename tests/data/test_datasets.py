@@ -63,7 +63,7 @@ def test_training_only_transforms_run_on_the_training_split_alone() -> None:
 
 
 def test_more_than_two_splits_are_allowed() -> None:
-    listed = TfmdLists("abcd", splits=[[0], [1, 2], [3]])
+    listed = TfmdLists(list("abcd"), splits=[[0], [1, 2], [3]])
     assert [list(listed.subset(i)) for i in range(listed.n_subsets)] == [["a"], ["b", "c"], ["d"]]
 
 
@@ -135,7 +135,9 @@ def test_a_new_item_begins_at_the_transform_for_its_type() -> None:
 
 def test_a_new_item_that_no_transform_takes_is_an_error() -> None:
     listed = TfmdLists(FILES, [Getter(str, "get_x"), Doubles()])
-    with pytest.raises(DataError, match=r"str 'abc' is nothing that these transforms take: .*of type PosixPath|nothing"):
+    with pytest.raises(
+        DataError, match=r"str 'abc' is nothing that these transforms take: .*of type PosixPath|nothing"
+    ):
         TfmdLists([1.5], [Doubles()]).infer("abc")
     assert listed.infer(2.0) == 4.0
 
@@ -146,7 +148,9 @@ class Doubles(Transform):
 
 
 def test_a_test_set_has_the_inputs_alone_or_with_labels() -> None:
-    dsets = Datasets(FILES, [[open_picture], [Getter(parent_label, "get_y"), Categorize()]], splits=[[0, 1, 2, 3], [4, 5]])
+    dsets = Datasets(
+        FILES, [[open_picture], [Getter(parent_label, "get_y"), Categorize()]], splits=[[0, 1, 2, 3], [4, 5]]
+    )
     assert [len(sample) for sample in dsets.test_set([b"x", Path("a/1.jpg")])] == [1, 1]
     labelled = dsets.test_set([Path("train/b/9.jpg")], with_labels=True)
     assert int(labelled[0][1]) == 1

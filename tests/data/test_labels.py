@@ -59,7 +59,12 @@ def test_item_and_attr_getters_take_a_tuple_whole() -> None:
 
 
 def test_labellers_can_be_written_as_data() -> None:
-    for labeller in (RegexLabeller("(.)x", match=True), ColReader(["a"], suff=".jpg"), ItemGetter(2), AttrGetter("n", 1)):
+    for labeller in (
+        RegexLabeller("(.)x", match=True),
+        ColReader(["a"], suff=".jpg"),
+        ItemGetter(2),
+        AttrGetter("n", 1),
+    ):
         again = from_recipe(to_recipe(labeller, {}), {})
         assert repr(again) == repr(labeller)
         assert {**vars(again), "_found": None} == {**vars(labeller), "_found": None}

@@ -217,7 +217,9 @@ class Squares:
 
 
 def test_workers_can_be_spawned() -> None:
-    loader = DataLoader(TensorDataset(torch.arange(4), torch.arange(4)), bs=2, num_workers=1, multiprocessing_context="spawn")
+    loader = DataLoader(
+        TensorDataset(torch.arange(4), torch.arange(4)), bs=2, num_workers=1, multiprocessing_context="spawn"
+    )
     assert [batch[0].tolist() for batch in loader] == [[0, 1], [2, 3]]
 
 
@@ -295,7 +297,9 @@ def test_an_error_that_cannot_travel_comes_as_text() -> None:
     def fail(x: int) -> int:
         raise Unpicklable(1, 2)
 
-    with pytest.raises(RuntimeError, match=r"(?s)Unpicklable in a worker process.*1 and 2.*while making item 0 of the data"):
+    with pytest.raises(
+        RuntimeError, match=r"(?s)Unpicklable in a worker process.*1 and 2.*while making item 0 of the data"
+    ):
         list(DataLoader(range(3), after_item=fail, num_workers=1))
 
 
@@ -353,7 +357,10 @@ def test_an_iterable_data_set_is_sent_to_data_loaders() -> None:
 def pictures(split_idx: int | None = None, **options: Any) -> DataLoader:
     dsets = Datasets(
         list(range(6)),
-        [[lambda i: TensorImage(torch.full((3, 4, 4), i * 20, dtype=torch.uint8))], [lambda i: "ab"[i % 2], Categorize()]],
+        [
+            [lambda i: TensorImage(torch.full((3, 4, 4), i * 20, dtype=torch.uint8))],
+            [lambda i: "ab"[i % 2], Categorize()],
+        ],
     )
     return DataLoader(dsets, bs=4, after_batch=[IntToFloatTensor(), Normalize()], split_idx=split_idx, **options)
 

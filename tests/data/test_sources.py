@@ -16,7 +16,12 @@ def touch(*names: str) -> None:
 
 def test_files_are_sorted_and_dot_files_and_folders_left_out() -> None:
     touch("root/b/2.jpg", "root/b/10.jpg", "root/a.jpg", "root/b/.hidden.jpg", "root/.git/x.jpg", "root/a/z.JPG")
-    assert [file.as_posix() for file in get_files("root")] == ["root/a/z.JPG", "root/a.jpg", "root/b/10.jpg", "root/b/2.jpg"]
+    assert [file.as_posix() for file in get_files("root")] == [
+        "root/a/z.JPG",
+        "root/a.jpg",
+        "root/b/10.jpg",
+        "root/b/2.jpg",
+    ]
 
 
 def test_extensions_are_matched_in_upper_and_lower_case() -> None:
@@ -49,7 +54,9 @@ def test_getters_look_below_a_subfolder() -> None:
 
 def test_error_for_a_missing_folder_names_it_and_the_nearest() -> None:
     touch("data/clothing/1.jpg")
-    with pytest.raises(DataError, match=r"data/clohting: there is no such folder. Did you mean 'clothing'\? data holds: 'clothing'"):
+    with pytest.raises(
+        DataError, match=r"data/clohting: there is no such folder. Did you mean 'clothing'\? data holds: 'clothing'"
+    ):
         get_image_files("data/clohting")
 
 
@@ -67,11 +74,15 @@ def test_error_for_an_empty_folder_says_so() -> None:
 
 def test_error_for_a_folder_without_pictures_tells_what_is_there() -> None:
     touch(*[f"texts/{i}.txt" for i in range(12)], "texts/readme")
-    with pytest.raises(DataError, match=r"texts holds no file that ends in .*What is there: 12 of .txt, 1 of no extension"):
+    with pytest.raises(
+        DataError, match=r"texts holds no file that ends in .*What is there: 12 of .txt, 1 of no extension"
+    ):
         get_image_files("texts")
 
 
 def test_error_for_a_missing_subfolder_lists_those_there() -> None:
     touch("root/train/1.jpg", "root/validation/2.jpg")
-    with pytest.raises(DataError, match=r"has no folder 'valid'. Did you mean 'validation'\? Its folders are: 'train', 'validation'"):
+    with pytest.raises(
+        DataError, match=r"has no folder 'valid'. Did you mean 'validation'\? Its folders are: 'train', 'validation'"
+    ):
         get_image_files("root", folders=["train", "valid"])

@@ -27,7 +27,9 @@ from laminar.data.splitters import (
     check_splits,
 )
 
-PICTURES = [Path(f"train/{kind}/{i}.jpg") for kind in "ab" for i in range(4)] + [Path(f"valid/a/{i}.jpg") for i in range(2)]
+PICTURES = [Path(f"train/{kind}/{i}.jpg") for kind in "ab" for i in range(4)] + [
+    Path(f"valid/a/{i}.jpg") for i in range(2)
+]
 
 
 def random_states() -> tuple[Any, ...]:
@@ -128,7 +130,9 @@ def test_grandparent_splitter_takes_several_names() -> None:
 
 def test_grandparent_splitter_lists_the_folders_it_found() -> None:
     files = [Path("d/training/a/1.jpg"), Path("d/validation/a/2.jpg"), Path("d/validation/a/3.jpg")]
-    with pytest.raises(DataError, match=r"no item lies in a folder 'train' .*'validation' \(2 items\), 'training' \(1 items\)"):
+    with pytest.raises(
+        DataError, match=r"no item lies in a folder 'train' .*'validation' \(2 items\), 'training' \(1 items\)"
+    ):
         GrandparentSplitter()(files)
     with pytest.raises(DataError, match=r"Did you mean 'validation'\? Pass valid_name=.*\(valid=... in from_folder\)"):
         GrandparentSplitter("training", "valid")(files)

@@ -134,7 +134,10 @@ def test_to_tensor_leaves_alone_what_nobody_taught_it() -> None:
 
 
 def test_int_to_float_divides_pictures_and_makes_masks_int64() -> None:
-    picture, mask = TensorImage(torch.full((1, 3, 2, 2), 255, dtype=torch.uint8)), TensorMask(torch.ones(2, 2).byte(), codes=["a"])
+    picture, mask = (
+        TensorImage(torch.full((1, 3, 2, 2), 255, dtype=torch.uint8)),
+        TensorMask(torch.ones(2, 2).byte(), codes=["a"]),
+    )
     floats, numbers = IntToFloatTensor()((picture, mask))
     assert type(floats) is TensorImage
     assert floats.max() == 1.0
@@ -163,7 +166,9 @@ def test_batch_transforms_keep_channels_last_and_their_input(transform: IntToFlo
 def test_normalize_decodes_what_it_encodes(mean: list[float], std: list[float]) -> None:
     transform = Normalize.from_stats(mean, std)
     picture = TensorImage(torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(1)))
-    expected = (picture.as_subclass(torch.Tensor) - torch.tensor(mean).view(1, 3, 1, 1)) / torch.tensor(std).view(1, 3, 1, 1)
+    expected = (picture.as_subclass(torch.Tensor) - torch.tensor(mean).view(1, 3, 1, 1)) / torch.tensor(std).view(
+        1, 3, 1, 1
+    )
     torch.testing.assert_close(transform(picture).as_subclass(torch.Tensor), expected, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(transform.decode(transform(picture)), picture, rtol=1e-4, atol=1e-4)
 

@@ -51,7 +51,9 @@ def test_unknown_labels_belong_to_na_and_do_not_grow_the_vocabulary() -> None:
 
 def test_an_unknown_label_is_an_error_that_names_the_nearest() -> None:
     classes = CategoryMap(["hat", "shirt"])
-    with pytest.raises(DataError, match=r"label 'shrt' is none of the 2 classes: 'hat', 'shirt'. Did you mean 'shirt'\?"):
+    with pytest.raises(
+        DataError, match=r"label 'shrt' is none of the 2 classes: 'hat', 'shirt'. Did you mean 'shirt'\?"
+    ):
         classes.number_of("shrt")
     assert len(classes.o2i) == 2
 

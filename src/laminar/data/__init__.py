@@ -9,9 +9,8 @@ from laminar.data.block import (
     RegressionBlock,
     TransformBlock,
 )
-from laminar.data.collate import collate, uncollate
+from laminar.data.collation import collate, uncollate
 from laminar.data.datasets import Datasets
-from laminar.data.download import download
 from laminar.data.external import URLs, untar_data
 from laminar.data.fetching import SkipItemException
 from laminar.data.foreign import ForeignLoader
@@ -41,6 +40,7 @@ from laminar.data.splitters import (
     RandomSubsetSplitter,
     TrainTestSplitter,
 )
+from laminar.data.transfer import download
 from laminar.data.transforms import (
     Categorize,
     EncodedMultiCategorize,

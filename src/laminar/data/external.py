@@ -15,8 +15,8 @@ from urllib.request import url2pathname
 from laminar.core.errors import DataError, suggest
 from laminar.data.archives import ExtractLimits, archive_stem, extract, is_archive
 from laminar.data.cache import cache_folder
-from laminar.data.download import download, locked
 from laminar.data.glyphs import glyph_dataset
+from laminar.data.transfer import download, locked
 
 __all__ = ["URLs", "untar_data"]
 

@@ -19,7 +19,7 @@ from torch.utils.data import Dataset, TensorDataset, get_worker_info
 
 from laminar.core.pipeline import Pipeline
 from laminar.core.random import item_random
-from laminar.data.collate import collate
+from laminar.data.collation import collate
 from laminar.data.items import item_at, name_of
 
 __all__ = ["BatchRequest", "Fetched", "Fetcher", "SkipItemException", "WorkerFailure"]

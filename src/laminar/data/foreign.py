@@ -13,7 +13,7 @@ from laminar.core.device import to_cpu, to_device
 from laminar.core.errors import ConfigError, DataError
 from laminar.core.pipeline import Pipeline
 from laminar.core.types import TensorCategory, TensorMultiCategory, cast
-from laminar.data.collate import first_items, uncollate
+from laminar.data.collation import first_items, uncollate
 from laminar.data.showing import DecodesBatches
 from laminar.data.transforms import Categorize, MultiCategorize, OneHotEncode
 from laminar.data.vocab import CategoryMap

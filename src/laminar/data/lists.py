@@ -14,6 +14,7 @@ from torch import Tensor
 from laminar.core.errors import DataError, describe
 from laminar.core.pipeline import Pipeline
 from laminar.core.transform import Transform
+from laminar.core.types import is_showable
 from laminar.data.fetching import rows_of
 from laminar.data.items import as_items, item_at, take
 from laminar.data.loaders import DataLoaders, loaders_of
@@ -185,7 +186,8 @@ class TfmdLists(Sequence[Any]):
         """The number of the transform with which to begin for a new item that may be no raw item.
 
         A raw item begins at the beginning. Anything else leaves the getters out and begins where a transform names its
-        type; failing that, at the first transform that takes everything.
+        type; failing that, at the first transform that takes everything. A value that shows itself, and that no
+        transform takes, is at the end already.
 
         Raises:
             DataError: no transform takes it.
@@ -199,6 +201,8 @@ class TfmdLists(Sequence[Any]):
         start = next(named, None)
         if start is None:
             start = next((i for i, step in steps if step.touches(x)), None)
+        if start is None and is_showable(x):
+            start = len(self.tfms)
         if start is None:
             raise DataError(
                 f"{describe(x)} is nothing that these transforms take: {self.tfms!r}."
@@ -258,4 +262,4 @@ def _in_memory(items: Any) -> bool:
 
 def _as_tensor(items: np.ndarray[Any, Any]) -> Tensor:
     tensor = torch.as_tensor(items)
-    return tensor.float() if tensor.dtype is torch.float64 else tensor
+    return tensor.float() if tensor.dtype in (torch.float64, torch.uint16) else tensor

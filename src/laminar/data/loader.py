@@ -72,7 +72,7 @@ class DataLoader(DecodesBatches):
         before_batch: transforms of a list of samples.
         after_batch: transforms of a batch, on the device.
         create_item: makes an item of its number, in place of ``dataset[number]``.
-        create_batch: makes a batch of a list of samples, in place of `laminar.data.collate.collate`.
+        create_batch: makes a batch of a list of samples, in place of `laminar.data.collation.collate`.
         pin_memory: collate into page-locked memory; None does so with workers and a CUDA device.
         persistent_workers: keep the processes from one epoch to the next.
         prefetch_factor: batches each process makes ahead.

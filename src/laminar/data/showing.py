@@ -11,7 +11,7 @@ from laminar.core.device import to_cpu
 from laminar.core.pipeline import Pipeline
 from laminar.core.show import show_batch, show_results
 from laminar.core.types import cast
-from laminar.data.collate import first_items, uncollate
+from laminar.data.collation import first_items, uncollate
 
 __all__ = ["DecodesBatches", "types_of"]
 

@@ -22,8 +22,9 @@ Namer = Callable[[int], str]
 def collate(samples: Sequence[Any], name_of: Namer | None = None) -> Any:
     """Stack samples, part by part, into a batch; typed tensors keep type and metadata.
 
-    Tensors and arrays are stacked (pictures stored with the channel last stay so), numbers become a tensor (floats
-    float32, ints int64), texts and paths a list. Tuples, named tuples, lists, dicts and dataclasses are gone through.
+    Tensors and arrays are stacked (pictures stored with the channel last stay so), numbers become a tensor (ints int64;
+    floats float32, in arrays too), texts and paths a list. Tuples, named tuples, lists, dicts and dataclasses are gone
+    through.
 
     Args:
         samples: one for each item, all of one structure.
@@ -49,8 +50,7 @@ def _collate(parts: list[Any], place: str, name_of: Namer) -> Any:
     if isinstance(first, bool | int | float | np.number | np.bool_):
         return _numbers(parts, place, name_of)
     if isinstance(first, np.ndarray):
-        _same_kind(parts, np.ndarray, place, name_of)
-        return _stack([torch.as_tensor(part) for part in parts], place, name_of)
+        return _arrays(parts, place, name_of)
     if isinstance(first, str | bytes | PurePath):
         return list(parts)
     if first is None and all(part is None for part in parts):
@@ -100,6 +100,15 @@ def _numbers(parts: list[Any], place: str, name_of: Namer) -> Tensor:
             raise _unlike(parts, index, place, name_of)
     tensor = torch.as_tensor(np.asarray(parts))
     return tensor.float() if tensor.dtype is torch.float64 else tensor
+
+
+def _arrays(parts: list[Any], place: str, name_of: Namer) -> Tensor:
+    _same_kind(parts, np.ndarray, place, name_of)
+    for index, part in enumerate(parts):
+        if part.shape != parts[0].shape:
+            raise _different_shapes(parts, index, place, name_of)
+    tensor = torch.from_numpy(np.stack(parts))
+    return tensor.float() if tensor.dtype in (torch.float64, torch.uint16) else tensor
 
 
 def _stack(parts: list[Any], place: str, name_of: Namer) -> Tensor:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from laminar.core.errors import DataError
 from laminar.core.types import TensorCategory, TensorImage, TensorMask
-from laminar.data.collate import collate, first_items, uncollate
+from laminar.data.collation import collate, first_items, uncollate
 
 Pair = namedtuple("Pair", ["x", "y"])
 
@@ -94,8 +94,8 @@ def test_error_for_different_sizes_names_both_items_and_the_remedy() -> None:
     samples = [(TensorImage(torch.zeros(3, 4, 4)), 0), (TensorImage(torch.zeros(3, 4, 5)), 1)]
     with pytest.raises(
         DataError,
-        match=r"element 0 of the samples \(TensorImage\) has different shapes: \(3, 4, 4\) in a.jpg, \(3, 4, 5\) in b.jpg. "
-        r".*item_tfms=Resize\(224\)",
+        match=r"element 0 of the samples \(TensorImage\) has different shapes: \(3, 4, 4\) in a.jpg, "
+        r"\(3, 4, 5\) in b.jpg. .*item_tfms=Resize\(224\)",
     ):
         collate(samples, ["a.jpg", "b.jpg"].__getitem__)
 
@@ -106,7 +106,10 @@ def test_error_for_different_sizes_names_both_items_and_the_remedy() -> None:
         ([], "there are no samples"),
         ([(1, None), (2, torch.zeros(1))], r"element 1 of the samples is NoneType None in sample 0, but Tensor"),
         ([{"a": 1}, {"b": 1}], r"the sample has the keys \['a'\] in sample 0, but \['b'\] in sample 1"),
-        ([{"a": [1, 2]}, {"a": [1]}], r"element 'a' of the samples has 2 members in sample 0, but 1 in sample 1. .*padding"),
+        (
+            [{"a": [1, 2]}, {"a": [1]}],
+            r"element 'a' of the samples has 2 members in sample 0, but 1 in sample 1. .*padding",
+        ),
         ([object(), object()], r"the sample is object .*cannot be part of a batch \(sample 0\).*ToTensor"),
         ([1, "a"], r"the sample is int 1 in sample 0, but str 'a' in sample 1"),
         ([torch.zeros(1), "a"], r"the sample is Tensor .* in sample 0, but str 'a'"),

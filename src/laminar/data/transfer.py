@@ -174,7 +174,7 @@ class _Download:
             error.close()
             if error.code < 500 and error.code not in (408, 429):
                 raise self._failed(error) from error
-        if isinstance(error, urllib.error.URLError) and isinstance(error.reason, OSError | str):
+        elif isinstance(error, urllib.error.URLError) and isinstance(error.reason, OSError | str):
             unreachable = not isinstance(error.reason, TimeoutError | ConnectionResetError)
             if unreachable and not self._size():
                 raise self._failed(error) from error
