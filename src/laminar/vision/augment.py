@@ -157,18 +157,28 @@ def setup_aug_tfms(tfms: Iterable[Any]) -> list[Transform]:
     The list and its transforms are not changed.
 
     Args:
-        tfms: batch transforms. Size, modes and padding come from the first step of space that sets a size, else from
-            the first step of space.
+        tfms: batch transforms. Size, modes and padding come from the first step that sets a size, else from the
+            first step of space.
     """
-    steps: list[Transform] = []
+    space: list[SpaceTransform] = []
+    light: list[LightTransform] = []
+    others: list[Transform] = []
+    moving: list[Augment | SpaceTransform] = []
     for step in map(to_transform, tfms):
-        steps += [*step.space, *step.light] if isinstance(step, Augment) else [step]
-    space = [step for step in steps if isinstance(step, SpaceTransform)]
-    light = [step for step in steps if isinstance(step, LightTransform)]
-    others = [step for step in steps if not isinstance(step, SpaceTransform | LightTransform)]
+        if isinstance(step, Augment | SpaceTransform):
+            moving.append(step)
+        if isinstance(step, Augment):
+            space += step.space
+            light += step.light
+        elif isinstance(step, SpaceTransform):
+            space.append(step)
+        elif isinstance(step, LightTransform):
+            light.append(step)
+        else:
+            others.append(step)
     if not space and not light:
         return others
-    leading = next((step for step in space if step.size is not None), space[0] if space else SpaceTransform())
+    leading = next((step for step in moving if step.size is not None), moving[0] if moving else SpaceTransform())
     joined = Augment(
         space,
         light,

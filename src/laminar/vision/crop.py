@@ -85,8 +85,8 @@ class _CutTransform(RandTransform):
 
     split_idx = None
     order = 1.0
-    pad_mode: PadMode = PadMode.Zeros
-    resamples: Resamples = _SMOOTH
+    pad_mode: PadMode
+    resamples: Resamples
     _sample_size: Size = (1, 1)
 
     def before_call(self, b: Any, split_idx: int | None) -> None:
@@ -200,6 +200,8 @@ class RandomResizedCrop(_CutTransform):
             multiples of 8 pixels).
     """
 
+    pad_mode = PadMode.Zeros  # never needed: the part lies inside
+
     def __init__(
         self,
         size: SizeArgument,
@@ -262,6 +264,9 @@ class RandomCrop(_CutTransform):
         size: height and width, or one number for both.
     """
 
+    pad_mode = PadMode.Zeros
+    resamples = _SMOOTH
+
     def __init__(self, size: SizeArgument, *, p: float = 1.0) -> None:
         super().__init__(p=p)
         self.size = size
@@ -296,6 +301,7 @@ class CropPad(_CutTransform):
     """
 
     deterministic = True
+    resamples = _SMOOTH
 
     def __init__(self, size: SizeArgument, pad_mode: PadMode | str = PadMode.Zeros, *, p: float = 1.0) -> None:
         super().__init__(p=p)

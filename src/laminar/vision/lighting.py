@@ -87,12 +87,18 @@ def apply_light(pictures: Tensor, maps: Tensor) -> Tensor:
         scale, shift = (part.to(logits)[:, None, None, None] for part in _scale_and_shift(maps))
         lit = logits.mul_(scale).add_(shift).sigmoid_()
     else:
-        lit = torch.einsum("nij,njhw->nihw", maps[:, :, :3].to(logits), logits)
-        lit = lit.add_(maps[:, :, 3, None, None].to(logits)).sigmoid_()
+        lit = _mixed(logits, maps[:, :, :3].to(logits)).add_(maps[:, :, 3, None, None].to(logits)).sigmoid_()
     same = (maps == torch.eye(3, 4)).flatten(1).all(1)
     if bool(same.any()):
         lit = torch.where(same.to(pictures.device)[:, None, None, None], pictures, lit)
     return lit
+
+
+def _mixed(pictures: Tensor, matrices: Tensor) -> Tensor:
+    """Multiply each colour of picture i by matrix i ``[n, 3, 3]``, keeping the order in memory."""
+    if pictures.stride(1) == 1:
+        return (pictures.permute(0, 2, 3, 1) @ matrices.transpose(1, 2)[:, None]).permute(0, 3, 1, 2)
+    return (matrices @ pictures.flatten(2)).view(pictures.shape)
 
 
 def rgb2hsv(rgb: Tensor) -> Tensor:

@@ -1,0 +1,285 @@
+import io
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageOps
+
+from laminar.core.errors import DataError
+from laminar.core.types import TensorImage, TensorImageBW, TensorMask
+from laminar.data.transforms import ToTensor
+from laminar.vision.images import PILBase, PILImage, PILImageBW, PILMask, image2tensor, verify_image, verify_images
+
+
+MakePicture = Callable[..., Image.Image]
+
+
+def file_bytes(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def oriented(image: Image.Image, orientation: int, kind: str = "JPEG") -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return file_bytes(image, kind, exif=exif, **({"quality": 95} if kind == "JPEG" else {}))
+
+
+def pixels(image: Image.Image) -> np.ndarray:
+    return np.asarray(image).astype(int)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(orientation: int, kind: str, smooth_picture: MakePicture) -> None:
+    raw = oriented(smooth_picture(), orientation, kind)
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(raw))).convert("RGB")
+    opened = PILImage.create(raw)
+    assert opened.size == upright.size
+    assert np.array_equal(pixels(opened), pixels(upright))
+    assert np.array_equal(pixels(PILImage.create(Image.open(io.BytesIO(raw)))), pixels(upright))
+    assert np.array_equal(pixels(PILImage.create(opened)), pixels(upright))  # not turned again
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_resizing_an_unread_file_equals_resizing_the_upright_picture(
+    orientation: int, smooth_picture: MakePicture
+) -> None:
+    raw = oriented(smooth_picture(800, 480), orientation)
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(raw)))
+    box = (16, 40, 400, 424)
+    lazily = PILImage.create(raw).resized((48, 64), box)
+    expected = upright.resize((48, 64), Image.Resampling.BILINEAR, box=box)
+    assert lazily.size == (48, 64)
+    assert abs(pixels(lazily) - pixels(expected)).mean() < 2
+
+
+def test_only_the_header_is_read_until_pixels_are_needed(tmp_path: Path, smooth_picture: MakePicture) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(file_bytes(smooth_picture(), "PNG"))
+    image = PILImage.create(path)
+    assert image.size == (96, 64) and image.mode == "RGB" and image.shape == (64, 96)
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match="a.png"):
+        image.load()
+
+
+def test_many_unread_pictures_hold_no_files_open(tmp_path: Path, smooth_picture: MakePicture) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(file_bytes(smooth_picture(), "JPEG"))
+    before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
+    images = [PILImage.create(path) for _ in range(50)]
+    assert before == 0 or len(os.listdir("/proc/self/fd")) <= before
+    assert len({image.size for image in images}) == 1
+
+
+def test_a_large_jpeg_is_decoded_at_a_reduced_scale(
+    monkeypatch: pytest.MonkeyPatch, smooth_picture: MakePicture
+) -> None:
+    from laminar.vision import decoding
+
+    reductions = []
+    decode = decoding.decode
+
+    def spy(*args: object) -> object:
+        result = decode(*args)
+        reductions.append(result[1])
+        return result
+
+    monkeypatch.setattr(decoding, "decode", spy)
+    raw = file_bytes(smooth_picture(800, 640), "JPEG")
+    PILImage.create(raw).resized((100, 80))
+    PILImage.create(raw).resized((100, 80), (0, 0, 200, 160))  # a small part of it needs more
+    PILImage.create(raw).resized((100, 80), resample=Image.Resampling.NEAREST)  # pixels must not be mixed
+    assert reductions == [8, 2, 1]
+
+
+SOURCES = {
+    "rgb": lambda image: image,
+    "transparent": lambda image: Image.merge("RGBA", [*image.split(), Image.new("L", image.size, 255)]),
+    "cmyk": lambda image: image.convert("CMYK"),
+    "bytes": lambda image: file_bytes(image, "PNG"),
+    "bytearray": lambda image: bytearray(file_bytes(image, "PNG")),
+    "array": np.asarray,
+    "float array": lambda image: np.asarray(image) / 255,
+    "uint8 tensor": lambda image: torch.from_numpy(np.array(image)).permute(2, 0, 1),
+    "float tensor": lambda image: torch.from_numpy(np.array(image)).permute(2, 0, 1) / 255,
+    "typed tensor": lambda image: TensorImage(torch.from_numpy(np.array(image)).permute(2, 0, 1)),
+    "int64 array": lambda image: np.asarray(image).astype(np.int64),
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_all_sources_give_the_same_picture(name: str, picture: Image.Image) -> None:
+    made = PILImage.create(SOURCES[name](picture))
+    assert type(made) is PILImage and made.mode == "RGB"
+    assert abs(pixels(made) - pixels(picture)).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "LA", "I;16", "F", "1"])
+def test_grey_sources_become_three_equal_channels(mode: str) -> None:
+    grey = np.arange(0, 256, dtype=np.uint8).reshape(16, 16)
+    image = Image.fromarray(grey)
+    if mode == "I;16":
+        image = Image.fromarray(grey.astype(np.uint16) * 257)
+    elif mode == "F":
+        image = Image.fromarray((grey / 255).astype(np.float32))
+    elif mode != "L":
+        image = image.convert(mode)
+    made = pixels(PILImage.create(image))
+    assert (made[..., 0] == made[..., 1]).all() and (made[..., 0] == made[..., 2]).all()
+    if mode != "1":
+        assert abs(made[..., 0] - grey.astype(int)).max() <= 1
+
+
+def test_transparency_shows_white_and_not_the_hidden_colour() -> None:
+    hidden = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
+    assert (pixels(PILImage.create(hidden)) == 255).all()
+    palette = hidden.convert("RGB").convert("P")
+    palette.info["transparency"] = palette.getpixel((0, 0))
+    assert (pixels(PILImage.create(file_bytes(palette, "PNG"))) == 255).all()
+
+
+def test_sixteen_bits_survive_where_they_are_asked_for() -> None:
+    class Depth(PILImageBW):
+        _open_args = {"mode": "I;16"}
+
+    values = np.arange(0, 65536, 257, dtype=np.uint16).reshape(16, 16) // 3
+    raw = file_bytes(Image.fromarray(values), "PNG")
+    tensor = ToTensor()(Depth.create(raw))
+    assert type(tensor) is TensorImageBW and tensor.dtype is torch.float32
+    assert torch.equal((tensor[0] * 65535).round().int(), torch.from_numpy(values.astype(np.int32)))
+    assert pixels(PILImageBW.create(raw)).max() == round(int(values.max()) / 257)
+
+
+def test_an_animation_gives_its_first_frame() -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ((255, 0, 0), (0, 255, 0))]
+    raw = file_bytes(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert pixels(PILImage.create(raw))[0, 0].tolist() == [255, 0, 0]
+
+
+def test_floats_beyond_0_to_1_are_refused_and_not_made_black() -> None:
+    with pytest.raises(DataError, match=r"0 to 1, got -2.*decode_batch"):
+        PILImage.create(torch.linspace(-2, 2, 48).reshape(3, 4, 4))
+
+
+def test_shapes_that_are_no_pictures_are_refused() -> None:
+    with pytest.raises(DataError, match=r"got shape \(4, 4, 7\)"):
+        PILImage.create(np.zeros((4, 4, 7), dtype=np.uint8))
+    with pytest.raises(DataError, match="got int"):
+        PILImage.create(3)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_truncated_file_is_named_with_a_remedy(share: float, tmp_path: Path, smooth_picture: MakePicture) -> None:
+    raw = file_bytes(smooth_picture(400, 300), "JPEG")
+    path = tmp_path / "broken.jpg"
+    path.write_bytes(raw[: int(len(raw) * share)])
+    with pytest.raises(DataError, match=r"broken.jpg.*verify_images"):
+        PILImage.create(path).load()
+    with pytest.raises(DataError, match=r"broken.jpg.*verify_images"):
+        PILImage.create(path).resized((20, 20))
+    assert not verify_image(path)
+
+
+def test_a_file_that_is_no_picture_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "notes.jpg"
+    path.write_text("no picture")
+    with pytest.raises(DataError, match=r"notes.jpg: cannot open"):
+        PILImage.create(path)
+
+
+def test_verify_images_lists_the_broken_ones(tmp_path: Path, smooth_picture: MakePicture) -> None:
+    good, bad = tmp_path / "good.png", tmp_path / "bad.png"
+    good.write_bytes(file_bytes(smooth_picture(), "PNG"))
+    bad.write_bytes(good.read_bytes()[:300])
+    assert verify_images([good, bad, tmp_path / "absent.png"]) == [bad, tmp_path / "absent.png"]
+
+
+def test_a_picture_with_too_many_pixels_says_how_to_allow_it(
+    monkeypatch: pytest.MonkeyPatch, smooth_picture: MakePicture
+) -> None:
+    raw = file_bytes(smooth_picture(), "PNG")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(DataError, match="MAX_IMAGE_PIXELS"):
+        PILImage.create(raw)
+
+
+def test_a_palette_mask_keeps_its_indices() -> None:
+    ids = np.array([[0, 1], [2, 255]], dtype=np.uint8)
+    image = Image.fromarray(ids)
+    image.putpalette([channel for colour in range(256) for channel in (colour, 255 - colour, 7)])
+    mask = PILMask.create(file_bytes(image, "PNG"))
+    assert mask.mode == "L" and np.array_equal(pixels(mask), ids)
+    tensor = ToTensor()(mask)
+    assert type(tensor) is TensorMask and tensor.tolist() == ids.tolist()
+
+
+def test_masks_of_other_kinds_keep_their_ids() -> None:
+    two = Image.fromarray(np.array([[True, False]]))
+    assert pixels(PILMask.create(two)).tolist() == [[1, 0]]
+    many = np.array([[300, 4]], dtype=np.uint16)
+    assert ToTensor()(PILMask.create(file_bytes(Image.fromarray(many), "PNG"))).tolist() == [[300, 4]]
+    assert pixels(PILMask.create(np.array([[3, 4]]))).tolist() == [[3, 4]]
+    grey = Image.fromarray(np.array([[5, 6]], dtype=np.uint8)).convert("RGB")
+    assert pixels(PILMask.create(grey)).tolist() == [[5, 6]]
+
+
+def test_a_coloured_mask_is_refused(picture: Image.Image, tmp_path: Path) -> None:
+    path = tmp_path / "mask.png"
+    picture.save(path)
+    with pytest.raises(DataError, match=r"mask.png.*holds colours"):
+        PILMask.create(path).load()
+
+
+def test_tensors_are_channels_last_views_of_one_copy(picture: Image.Image) -> None:
+    tensor = ToTensor()(PILImage.create(picture))
+    assert type(tensor) is TensorImage and tensor.dtype is torch.uint8
+    assert tensor.shape == (3, 64, 96) and tensor.stride() == (1, 96 * 3, 3)
+    assert type(ToTensor()(PILImageBW.create(picture))) is TensorImageBW
+    assert torch.equal(image2tensor(picture), torch.from_numpy(np.array(picture)).permute(2, 0, 1))
+
+
+def test_operations_of_pillow_keep_the_class(picture: Image.Image) -> None:
+    image = PILImage.create(picture)
+    assert type(image.transpose(Image.Transpose.ROTATE_90)) is PILImage
+    assert type(image.resize((8, 8))) is PILImage
+    assert type(image.crop((0, 0, 8, 8))) is PILImage
+    assert type(image.copy()) is PILImage
+    assert image.to_thumb(32).size == (32, 21)
+
+
+def test_creating_does_not_share_memory_with_the_users_picture(picture: Image.Image) -> None:
+    before = pixels(picture).copy()
+    made = PILImage.create(picture)
+    made.putpixel((0, 0), (1, 2, 3))
+    assert np.array_equal(pixels(picture), before)
+
+
+def test_unread_pictures_can_be_pickled(picture: Image.Image) -> None:
+    image = PILImage.create(file_bytes(picture, "PNG"))
+    again = pickle.loads(pickle.dumps(image))
+    assert type(again) is PILImage and np.array_equal(pixels(again), pixels(picture))
+
+
+def test_pictures_show_themselves(picture: Image.Image) -> None:
+    ax = PILImage.create(picture).show()
+    assert ax.images[0].get_array().shape == (64, 96, 3)
+    assert PILMask.create(np.eye(4, dtype=np.uint8)).show(ctx=ax) is ax
+    assert ax.images[1].get_alpha() == 0.5
+
+
+def test_the_class_says_which_tensor_is_made(picture: Image.Image) -> None:
+    class TensorScan(TensorImage):
+        pass
+
+    class Scan(PILBase):
+        _open_args = {"mode": "L"}
+        _tensor_cls = TensorScan
+
+    assert type(ToTensor()(Scan.create(picture))) is TensorScan
