@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Callable, Container
 from contextlib import AbstractContextManager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import FunctionType
 from typing import Any, ClassVar, Generic, NoReturn, Protocol, TypeVar, overload
@@ -189,8 +189,7 @@ class Callback:
 
     def listens_to(self, event: str) -> bool:
         """Whether this callback does something at `event`."""
-        own = getattr(type(self), event) is not getattr(Callback, event)
-        return own or event in vars(self)
+        return event in _overridden(type(self)) or event in vars(self)
 
     def __repr__(self) -> str:
         return type(self).__name__
@@ -281,6 +280,12 @@ class Callback:
 
 
 _LEARNER_FIELDS = {name for name, value in vars(Callback).items() if isinstance(value, FromLearner)} | {"learn"}
+
+
+@cache
+def _overridden(kind: type[Callback]) -> frozenset[str]:
+    """The events whose methods a class, or one it derives from, has overridden."""
+    return frozenset(event for event in EVENTS if getattr(kind, event) is not getattr(Callback, event))
 
 
 def _looks_like_event(name: str) -> bool:
