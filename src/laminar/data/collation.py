@@ -119,7 +119,7 @@ def _stack(parts: list[Any], place: str, name_of: Namer) -> Tensor:
             raise _unlike(parts, index, place, name_of)
         if part.shape != shape:
             raise _different_shapes(parts, index, place, name_of)
-    bare = [plain(part) for part in parts]
+    bare = parts if kind is Tensor else [plain(part) for part in parts]
     if len(shape) == 3 and shape[0] > 1 and bare[0].stride(0) == 1:  # [channels, height, width], channel last in memory
         batch = torch.stack([part.permute(1, 2, 0) for part in bare]).permute(0, 3, 1, 2)
     else:

@@ -145,32 +145,34 @@ class Fetcher(Dataset[Any]):
         if many is not None and quiet:
             samples = list(many(list(request.indices)))
             return request.indices, [self.after_item(sample) for sample in samples] if len(self.after_item) else samples
+        create = partial(item_at, self.dataset) if self.create_item is None else self.create_item
+        transform = self.after_item if len(self.after_item) else None
         kept, samples = [], []
         for index in request.indices:
             try:
-                samples.append(self._sample(request.seed, request.epoch, index, quiet))
+                with _drawing(request.seed, request.epoch, index, quiet):
+                    item = create(index)
+                    samples.append(item if transform is None else transform(item))
                 kept.append(index)
             except SkipItemException:
                 continue
+            except Exception as error:
+                error.add_note(f"while making item {index} of the {self.split}: {self.name_of(index)}")
+                raise
         return kept, samples
 
-    def _sample(self, seed: int, epoch: int, index: int, quiet: bool) -> Any:
-        """Make one sample. What it draws from global generators depends on its address; they are left disturbed."""
-        try:
-            with _drawing(seed, epoch, index, quiet):
-                item = item_at(self.dataset, index) if self.create_item is None else self.create_item(index)
-                return self.after_item(item)
-        except SkipItemException:
-            raise
-        except Exception as error:
-            error.add_note(f"while making item {index} of the {self.split}: {self.name_of(index)}")
-            raise
-
     def item(self, seed: int, epoch: int, index: int) -> Any:
-        """Make one sample and leave the caller's generators as they were."""
-        quiet = self.deterministic
-        with self._generators_kept(BatchRequest(seed, epoch, 0, (index,)), quiet):
-            return self._sample(seed, epoch, index, quiet)
+        """Make one sample, and leave the caller's generators as they were.
+
+        Raises:
+            SkipItemException: the item is to be left out.
+        """
+        request, quiet = BatchRequest(seed, epoch, 0, (index,)), self.deterministic
+        with self._generators_kept(request, quiet):
+            kept, samples = self._samples(request, quiet)
+        if not kept:
+            raise SkipItemException(f"item {index} of the {self.split} is left out: {self.name_of(index)}")
+        return samples[0]
 
     @staticmethod
     def _generators_kept(request: BatchRequest, quiet: bool) -> contextlib.AbstractContextManager[None]:

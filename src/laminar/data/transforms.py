@@ -94,7 +94,7 @@ class Categorize(Transform):
 
     def encodes(self, o: object) -> TensorCategory:
         """Number of a class."""
-        return TensorCategory(_known(self.vocab, self).number_of(o))
+        return torch.tensor(_known(self.vocab, self).number_of(o)).as_subclass(TensorCategory)
 
     def decodes(self, o: object) -> Category:
         """Class of a number."""

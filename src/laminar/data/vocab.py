@@ -66,6 +66,8 @@ class CategoryMap(list[Any]):
         Raises:
             DataError: the label is none of the classes.
         """
+        if type(label) is str and label in self.o2i:  # nearly always
+            return self.o2i[label]
         label = as_label(label)
         number = None if is_missing(label) else self.o2i.get(label)
         if number is not None:
