@@ -50,7 +50,7 @@ def test_own_methods_and_private_ones_are_left_alone() -> None:
 
 
 def test_a_class_that_hides_a_field_of_the_learner_is_refused() -> None:
-    with pytest.raises(TypeError, match="Wrong.model hides the learner's model"):
+    with pytest.raises(TypeError, match=r"Wrong.model hides the learner's model"):
         type("Wrong", (Callback,), {"model": None})
 
 

@@ -56,7 +56,7 @@ def test_float16_on_a_cpu_warns_and_stays_in_float32(make_learner) -> None:
 def test_switching_replaces_the_other_precision(make_learner) -> None:
     learn = make_learner().to_fp16().to_bf16()
     assert learn.mixed_precision.amp_mode is AMPMode.BF16
-    with pytest.raises(ConfigError, match="amp_mode='bf17' is none of fp16, bf16. Did you mean"):
+    with pytest.raises(ConfigError, match=r"amp_mode='bf17' is none of fp16, bf16. Did you mean"):
         MixedPrecision("bf17")
     with pytest.raises(TypeError, match="unexpected keyword argument 'init_scal'"):
         MixedPrecision(init_scal=2)

@@ -1,5 +1,3 @@
-import sys
-
 import pytest
 
 from laminar.callbacks import Callback
@@ -25,8 +23,8 @@ def test_missing_values_are_dashes(capsys) -> None:
 
 
 @pytest.fixture
-def terminal(monkeypatch, capsys):
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+def terminal(monkeypatch):
+    monkeypatch.setattr("laminar.callbacks.progress._has_display", lambda: True)
 
 
 def test_in_a_terminal_bars_are_drawn_and_the_table_written(make_learner, terminal, capsys) -> None:

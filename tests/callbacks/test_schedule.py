@@ -67,7 +67,7 @@ def test_an_empty_share_is_skipped() -> None:
 def test_wrong_shares_are_told() -> None:
     with pytest.raises(ConfigError, match=r"must be positive and add up to 1; they add up to 0.9"):
         combine_scheds([0.4, 0.5], [SchedNo(1, 1)] * 2)
-    with pytest.raises(ConfigError, match="2 shares .* for 1 schedules"):
+    with pytest.raises(ConfigError, match=r"2 shares .* for 1 schedules"):
         combine_scheds([0.4, 0.6], [SchedNo(1, 1)])
 
 

@@ -40,7 +40,7 @@ def test_unknown_monitor_is_an_error_with_the_columns(make_learner) -> None:
 
 def test_monitoring_validation_without_any_is_an_error(make_learner, toys, tmp_path) -> None:
     learn = make_learner(dls=toys.Loaders([toys.batches(32, 16)], tmp_path), cbs=TrackerCallback())
-    with pytest.raises(ConfigError, match="epoch 0 has no value for it. Is there a validation set"):
+    with pytest.raises(ConfigError, match=r"epoch 0 has no value for it. Is there a validation set"):
         learn.fit(1)
 
 

@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Callable, Container
 from contextlib import AbstractContextManager
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from types import FunctionType
 from typing import Any, ClassVar, Generic, NoReturn, Protocol, TypeVar, overload
@@ -154,6 +154,7 @@ class Callback:
     dls = FromLearner[Any]("The loaders for training and validation.")
     model = FromLearner[nn.Module]("The model.")
     training = FromLearner[bool]("Whether this is training, not validation.")
+    should_step = FromLearner[bool]("Whether the optimiser steps after this batch.")
     iter = FromLearner[int]("The batch's place in the epoch, from 0.")
     n_iter = FromLearner[int]("The number of batches in the epoch; 0 while it is not known.")
     is_last_batch = FromLearner[bool]("Whether this is the last batch of the epoch.")
@@ -189,7 +190,7 @@ class Callback:
 
     def listens_to(self, event: str) -> bool:
         """Whether this callback does something at `event`."""
-        return event in _overridden(type(self)) or event in vars(self)
+        return getattr(type(self), event) is not getattr(Callback, event) or event in vars(self)
 
     def __repr__(self) -> str:
         return type(self).__name__
@@ -280,12 +281,6 @@ class Callback:
 
 
 _LEARNER_FIELDS = {name for name, value in vars(Callback).items() if isinstance(value, FromLearner)} | {"learn"}
-
-
-@cache
-def _overridden(kind: type[Callback]) -> frozenset[str]:
-    """The events whose methods a class, or one it derives from, has overridden."""
-    return frozenset(event for event in EVENTS if getattr(kind, event) is not getattr(Callback, event))
 
 
 def _looks_like_event(name: str) -> bool:

@@ -117,7 +117,7 @@ class Learner(Fitting):
             if callback.name == name:
                 return callback
         names = ", ".join(callback.name for callback in callbacks)
-        raise AttributeError(f"Learner has no attribute and no callback {name!r}; its callbacks: {names or 'none'}.")
+        raise AttributeError(f"Learner has no attribute or callback {name!r}; callbacks: {names or 'none'}.")
 
     # ---- looking for a learning rate -----------------------------------------------------------------------------------
 
