@@ -194,6 +194,7 @@ def test_drop_last_n_and_sampler_decide_what_is_gone_through() -> None:
     assert [batch.tolist() for batch in DataLoader(range(5), 2, drop_last=True)] == [[0, 1], [2, 3]]
     assert rows(DataLoader(range(5), 2, n=3)).tolist() == [0, 1, 2]
     assert rows(DataLoader(range(5), 2, sampler=[4, 0])).tolist() == [4, 0]
+    assert rows(DataLoader(range(5), 2, sampler=[4, 0, 1, 2], n=3)).tolist() == [4, 0, 1]
     assert sorted(rows(DataLoader(range(5), 2, n=3, shuffle=True)).tolist()) == [0, 1, 2]
     assert len(DataLoader(range(5), 2)) == 3
     assert len(DataLoader(range(5), 2, drop_last=True)) == 2

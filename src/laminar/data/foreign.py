@@ -151,10 +151,6 @@ class ForeignLoader(DecodesBatches):
             )
         return self._like(batches)
 
-    def new(self, dataset: Any = None, **changes: Any) -> NoReturn:
-        """Cannot be: other items need the transforms that made these batches."""
-        self._explain("make other items into")
-
     def with_batches(self, batches: Any) -> ForeignLoader:
         """Other batches of the same meaning."""
         return self._like(batches)

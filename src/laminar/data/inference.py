@@ -7,14 +7,14 @@ from typing import Any
 
 from laminar.core.errors import ConfigError
 from laminar.core.pipeline import Pipeline
-from laminar.core.recipe import builder
+from laminar.core.recipe import builder, call_recipe, inference_recipe
 from laminar.data.datasets import Datasets
 from laminar.data.lists import TfmdLists
 from laminar.data.loader import DataLoader
 from laminar.data.loaders import DataLoaders
 from laminar.data.transforms import Getter
 
-__all__ = ["inference_arguments", "inference_loaders"]
+__all__ = ["inference_loaders"]
 
 _VALIDATION = 1
 
@@ -51,12 +51,13 @@ def inference_loaders(
     return DataLoaders(loader, loader.new(), device="cpu")
 
 
-def inference_arguments(dls: DataLoaders) -> dict[str, Any]:
-    """The arguments with which `inference_loaders` makes loaders that treat new items as `dls` does in validation.
+@inference_recipe.register
+def _inference_recipe(dls: DataLoaders, tensors: object) -> Any:
+    return call_recipe(inference_loaders, _inference_arguments(dls), tensors)  # type: ignore[arg-type]  # a dict
 
-    Raises:
-        ConfigError: the batches come from elsewhere, so it is not known how they are made.
-    """
+
+def _inference_arguments(dls: DataLoaders) -> dict[str, Any]:
+    """The arguments with which `inference_loaders` makes loaders that treat new items as `dls` does in validation."""
     loader = dls.valid if len(dls) > 1 else dls.train
     if not isinstance(loader, DataLoader) or not isinstance(loader.dataset, Datasets | TfmdLists):
         raise ConfigError(

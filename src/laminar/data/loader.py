@@ -166,9 +166,8 @@ class DataLoader(DecodesBatches):
     @property
     def n_items(self) -> int:
         """How many items an epoch has."""
-        if isinstance(self.sampler, Sized):
-            return len(self.sampler)
-        return len(self.dataset) if self.n is None else min(self.n, len(self.dataset))
+        count = len(self.sampler) if isinstance(self.sampler, Sized) else len(self.dataset)
+        return count if self.n is None else min(self.n, count)
 
     def __len__(self) -> int:
         """How many batches an epoch has."""
@@ -246,7 +245,7 @@ class DataLoader(DecodesBatches):
         if hasattr(self.sampler, "set_epoch"):
             self.sampler.set_epoch(epoch)
         with item_random(seed, epoch, _SAMPLER):  # torch's samplers draw from the global generators
-            return [int(index) for index in self.sampler]
+            return [int(index) for index in self.sampler][: self.n_items]
 
     def _requests(self, seed: int, epoch: int, first: int) -> Iterator[BatchRequest]:
         order = self._order(seed, epoch)
