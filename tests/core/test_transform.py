@@ -402,3 +402,9 @@ def test_a_pipeline_is_deterministic_when_no_step_of_its_split_draws():
     assert Pipeline([RandTransform()], split_idx=1).deterministic
     assert Pipeline([RandTransform()]).find(RandTransform) is not None
     assert Pipeline([Still()]).find(RandTransform) is None
+
+
+def test_editors_see_the_constructors_arguments():
+    import inspect
+
+    assert list(inspect.signature(Shift).parameters) == ["by", "split_idx", "order"]

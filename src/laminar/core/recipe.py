@@ -16,12 +16,13 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from laminar.core.dispatch import OpenFunction
 from laminar.core.errors import ConfigError, describe
 from laminar.core.pipeline import Pipeline
 from laminar.core.transform import TorchvisionTransform, Transform, init_arguments
 from laminar.core.types import TensorBase
 
-__all__ = ["builder", "call_recipe", "to_recipe", "from_recipe", "read_call", "qualified_name"]
+__all__ = ["builder", "call_recipe", "to_recipe", "from_recipe", "inference_recipe", "read_call", "qualified_name"]
 
 B = TypeVar("B", bound=Any)
 Json = Any  # what json.dumps takes
@@ -59,7 +60,7 @@ def to_recipe(value: Any, tensors: dict[str, Tensor]) -> Json:
     if isinstance(value, Transform):
         return _transform_recipe(value, tensors)
     if getattr(type(value), "recipe_builder", False):
-        return call_recipe(type(value), init_arguments(value), tensors)
+        return call_recipe(type(value), init_arguments(value, defaults=True), tensors)
     if isinstance(value, Pipeline):
         return {"$pipeline": [to_recipe(step, tensors) for step in value.transforms], "split_idx": value.split_idx}
     if isinstance(value, tuple | list | Mapping):
@@ -106,11 +107,7 @@ def _transform_recipe(transform: Transform, tensors: dict[str, Tensor]) -> Json:
             "If it only augments training data, leave it out of validation with split_idx=0; "
             "else wrap it in a transform of your own and pass its class as trusted when loading."
         )
-    arguments = {
-        name: to_recipe(value, tensors)
-        for name, value in init_arguments(transform).items()
-        if not (name == "before_call" and value is not None)
-    }
+    arguments = {name: to_recipe(value, tensors) for name, value in init_arguments(transform, defaults=True).items()}
     return {"$transform": _importable_name(type(transform)), "arguments": arguments}
 
 
@@ -135,8 +132,24 @@ def from_recipe(data: Json, tensors: Mapping[str, Tensor], trust: Iterable[Any] 
     Raises:
         ConfigError: the data names something that is neither laminar's nor trusted, or that does not exist.
     """
-    trusted = {qualified_name(thing): thing for thing in trust}
-    return _Builder(tensors, trusted).build(data)
+    return _Builder(tensors, _by_name(trust)).build(data)
+
+
+inference_recipe = OpenFunction(
+    "inference_recipe",
+    """Write what is needed of loaders to treat new items as validation does: ``inference_recipe(dls, tensors)``.
+
+    `tensors` receives the tensors met, as in `to_recipe`; `from_recipe` makes loaders without items of the result.
+    """,
+)
+
+
+@inference_recipe.register
+def _no_inference_recipe(dls: object, tensors: object) -> Json:
+    raise ConfigError(
+        f"{type(dls).__name__} cannot say how it makes its batches; only loaders made by laminar.data can be exported. "
+        "Of others, save the weights: learn.save(...)."
+    )
 
 
 def read_call(
@@ -145,8 +158,11 @@ def read_call(
     """The function and the arguments that `call_recipe` wrote, without calling."""
     if not isinstance(data, dict) or "$build" not in data:
         raise ConfigError(f"a call is expected, not {describe(data)}")
-    trusted = {qualified_name(thing): thing for thing in trust}
-    return _Builder(tensors, trusted).read_call(data, "$build", _is_builder)
+    return _Builder(tensors, _by_name(trust)).read_call(data, "$build", _is_builder)
+
+
+def _by_name(trust: Iterable[Any]) -> dict[str, Any]:
+    return {qualified_name(thing): thing for thing in (Tensor, *trust)}
 
 
 class _Builder:
@@ -206,9 +222,9 @@ class _Builder:
     ) -> tuple[Callable[..., Any], dict[str, Any]]:
         function = self._resolve(data[tag], accept)
         arguments = {name: self.build(value) for name, value in data["arguments"].items()}
-        known = inspect.signature(function).parameters if not isinstance(function, type) else _init_parameters(function)
+        known = inspect.signature(function).parameters
         unknown = [name for name in arguments if name not in known]
-        if unknown:
+        if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
             raise ConfigError(f"{data[tag]} takes no argument {unknown[0]!r}; the versions differ")
         return function, arguments
 
@@ -224,10 +240,6 @@ class _Builder:
             f"the file asks for {name}, which is not part of laminar. "
             f"If you know it, pass it: trust=[{name.rpartition(':')[2]}]"
         )
-
-
-def _init_parameters(kind: type) -> Iterable[str]:
-    return inspect.signature(kind.__init__).parameters  # type: ignore[misc]  # asked of a class, not of an object
 
 
 def _is_transform(thing: Any) -> bool:

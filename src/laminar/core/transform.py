@@ -59,6 +59,12 @@ class _TransformMeta(type):
         members |= {"_tables": namespace.tables, "_found": {key: {} for key in _OVERLOADED}}
         return super().__new__(mcs, name, bases, members)
 
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """The constructor's, for editors, in place of that of `__call__` below."""
+        whole = inspect.signature(cls.__init__)  # type: ignore[misc]  # asked of a class, not of an object
+        return whole.replace(parameters=[p for name, p in whole.parameters.items() if name != "self"])
+
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         function = args[0] if len(args) == 1 and not kwargs else None
         name = getattr(function, "__name__", None)
@@ -133,6 +139,8 @@ class Transform(metaclass=_TransformMeta):
     deterministic: bool = False  # True promises that no random number is drawn: the loader need not seed for it
     whole_sample: ClassVar[bool] = False  # True: gets the sample's tuple instead of its members
 
+    enc: Callable[..., Any] | None = None
+    dec: Callable[..., Any] | None = None
     encodes: Any  # these three choose by type among all overloads; the metaclass puts them here
     decodes: Any
     setups: Any
@@ -263,16 +271,18 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def init_arguments(transform: Any) -> dict[str, Any]:
-    """The constructor's arguments as they are kept in attributes, without those left at their default."""
-    parameters = inspect.signature(type(transform).__init__).parameters.values()
-    found = {}
-    for parameter in parameters:
-        value = getattr(transform, parameter.name, parameter.default)
-        usual = (parameter.default, getattr(type(transform), parameter.name, parameter.default))
-        if parameter.name == "self" or any(value is one for one in usual) or parameter.kind in (2, 4):
+def init_arguments(thing: Any, defaults: bool = False) -> dict[str, Any]:
+    """The constructor's arguments as they are kept in attributes; with `defaults`, also those left at their default."""
+    kind, found = type(thing), {}
+    for name, parameter in inspect.signature(kind.__init__).parameters.items():
+        if name == "self" or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
-        found[parameter.name] = value
+        value = getattr(thing, name, parameter.default)
+        if getattr(value, "__self__", None) is thing:  # a method with the argument's name: the argument was not given
+            value = parameter.default
+        usual = (parameter.default, getattr(kind, name, parameter.default))
+        if defaults or not any(value is one for one in usual):
+            found[name] = value
     return found
 
 

@@ -95,21 +95,25 @@ class TensorBase(Tensor):
     # Read without the detour through __torch_function__.
     @property
     def shape(self) -> torch.Size:  # type: ignore[override]  # a property in torch too, typed as attribute
+        """The sizes."""
         with DisableTorchFunctionSubclass():
             return super().shape
 
     @property
     def ndim(self) -> int:  # type: ignore[override]  # see shape
+        """The number of dimensions."""
         with DisableTorchFunctionSubclass():
             return super().ndim
 
     @property
     def dtype(self) -> torch.dtype:  # type: ignore[override]  # see shape
+        """The type of the elements."""
         with DisableTorchFunctionSubclass():
             return super().dtype
 
     @property
     def device(self) -> torch.device:  # type: ignore[override]  # see shape
+        """Where it is."""
         with DisableTorchFunctionSubclass():
             return super().device
 

@@ -14,6 +14,7 @@ from laminar.data.datasets import Datasets
 from laminar.data.external import URLs, untar_data
 from laminar.data.fetching import SkipItemException
 from laminar.data.foreign import ForeignLoader
+from laminar.data.inference import inference_loaders
 from laminar.data.labels import AttrGetter, ColReader, ItemGetter, RegexLabeller, parent_label
 from laminar.data.lists import TfmdLists
 from laminar.data.loader import DataLoader, LoaderOptions, TfmdDL
@@ -55,6 +56,7 @@ from laminar.data.vocab import CategoryMap
 
 __all__ = [
     "get_files",
+    "inference_loaders",
     "get_image_files",
     "get_text_files",
     "image_extensions",

@@ -67,7 +67,7 @@ def _inference_arguments(dls: DataLoaders) -> dict[str, Any]:
     dataset = loader.dataset
     lists = dataset.tls if isinstance(dataset, Datasets) else [dataset]
     return {
-        "members": [_for_new_items(tl.tfms) for tl in lists],
+        "members": [_for_new_items(tl.tfms, number >= dataset.n_inp) for number, tl in enumerate(lists)],
         "n_inp": dataset.n_inp,
         "types": list(loader.types),
         "bs": loader.bs,
@@ -78,7 +78,9 @@ def _inference_arguments(dls: DataLoaders) -> dict[str, Any]:
     }
 
 
-def _for_new_items(steps: Pipeline) -> Pipeline:
+def _for_new_items(steps: Pipeline, target: bool = False) -> Pipeline:
     """Without what reads labels or file names, and without what runs in training only."""
     kept = [step for step in steps if not isinstance(step, Getter) and step.split_idx in (None, _VALIDATION)]
+    if target:  # new items have no label to read, so a function that only reads is not needed
+        kept = [step for step in kept if step.enc is None or step.dec is not None]
     return Pipeline(kept, split_idx=_VALIDATION)

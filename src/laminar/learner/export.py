@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 import laminar
 from laminar.core.errors import ConfigError
-from laminar.core.recipe import call_recipe, to_recipe
+from laminar.core.recipe import call_recipe, inference_recipe, to_recipe
+from laminar.nn.losses import decoding_equal, loss_name
 
 __all__ = ["FORMAT", "FORMAT_VERSION", "MANIFEST", "MODEL", "TENSORS", "ModelRecipe", "export_learner"]
 
@@ -52,8 +53,8 @@ def export_learner(learn: Exportable, file: Path) -> None:
         "format_version": FORMAT_VERSION,
         "versions": {"laminar": laminar.__version__, "torch": version("torch"), "torchvision": version("torchvision")},
         "model": _model_data(learn.model_recipe, tensors),
-        "loss": to_recipe(learn.loss_func, tensors),
-        "data": _loaders_data(learn.dls, tensors),
+        "loss": _loss_data(learn.loss_func, tensors),
+        "data": inference_recipe(learn.dls, tensors),
     }
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in learn.model.state_dict().items()}
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -79,14 +80,17 @@ def _model_data(recipe: ModelRecipe | None, tensors: dict[str, Tensor]) -> Any:
     return call_recipe(build, arguments, tensors)
 
 
-def _loaders_data(dls: Any, tensors: dict[str, Tensor]) -> Any:
-    describe = getattr(dls, "inference_recipe", None)
-    if describe is None:
+def _loss_data(loss_func: Any, tensors: dict[str, Tensor]) -> Any:
+    """The loss tells how outputs are read; of a plain one of torch's, one of ours that reads them alike is written."""
+    known = decoding_equal(loss_func)
+    if known is None:
         raise ConfigError(
-            f"{type(dls).__name__} cannot say how it makes its batches; only loaders made by laminar.data can be "
-            "exported. Of others, save the weights: learn.save(...)."
+            f"it is not known how outputs trained with {loss_name(loss_func)} are read (probabilities? classes?). "
+            "Before exporting, set learn.loss_func to a loss with `activation` and `decodes`, such as "
+            "CrossEntropyLossFlat(), or to a subclass of BaseLoss of your own, and pass its class when loading: "
+            "trust=[MyLoss]."
         )
-    return describe(tensors)
+    return to_recipe(known, tensors)
 
 
 def _unshared(weights: dict[str, Tensor]) -> dict[str, Tensor]:

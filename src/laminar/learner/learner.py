@@ -119,7 +119,7 @@ class Learner(Fitting):
         names = ", ".join(callback.name for callback in callbacks)
         raise AttributeError(f"Learner has no attribute or callback {name!r}; callbacks: {names or 'none'}.")
 
-    # ---- looking for a learning rate -----------------------------------------------------------------------------------
+    # ---- looking for a learning rate ---------------------------------------------------------------------------------
 
     def lr_find(
         self,

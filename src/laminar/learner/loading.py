@@ -67,7 +67,7 @@ def load_learner(fname: str | Path, cpu: bool = True, *, trust: Iterable[Any] = 
 
 
 def _read(file: Path) -> dict[str, bytes]:
-    """The members of the archive; only the expected ones, uncompressed, so that nothing can unfold to fill memory."""
+    """The members of the archive; only those expected, uncompressed, so that nothing can unfold to fill memory."""
     if not file.is_file():
         raise DataError(f"{file}: there is no such file. learn.export(...) writes one and returns its path.")
     members = {}
@@ -83,8 +83,8 @@ def _read(file: Path) -> dict[str, bytes]:
                 members[info.filename] = archive.read(info)
     except zipfile.BadZipFile as error:
         raise DataError(
-            f"{file}: not an export of laminar ({error}). Weights alone are read by learn.load; what fastai exported is "
-            "a pickle and can run any code, so it is not read: load it with fastai and save the weights."
+            f"{file}: not an export of laminar ({error}). Weights alone are read by learn.load; what fastai exported "
+            "is a pickle and can run any code, so it is not read: load it with fastai and save the weights."
         ) from error
     missing = [name for name in (MANIFEST, MODEL, TENSORS) if name not in members]
     if missing:
@@ -99,8 +99,8 @@ def _check_format(manifest: Any, file: Path) -> None:
     if not isinstance(found, int) or not 1 <= found <= FORMAT_VERSION:
         written = manifest.get("versions", {})
         raise DataError(
-            f"{file}: format version {found!r} (written by laminar {written.get('laminar', '?')}); this laminar reads up "
-            f"to {FORMAT_VERSION}. Update laminar."
+            f"{file}: format version {found!r} (written by laminar {written.get('laminar', '?')}); this laminar reads "
+            f"up to {FORMAT_VERSION}. Update laminar."
         )
 
 

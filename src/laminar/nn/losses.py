@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from laminar.core.errors import ConfigError
+from laminar.core.recipe import builder
 
 __all__ = [
     "BCEWithLogitsLossFlat",
@@ -27,6 +28,7 @@ __all__ = [
     "LossFunction",
     "MSELossFlat",
     "activation_of",
+    "decoding_equal",
     "decodes_of",
     "item_losses",
     "loss_name",
@@ -47,6 +49,7 @@ class DecodingLoss(Protocol):
         """Turn activated outputs into something of the target's kind."""
 
 
+@builder
 class BaseLoss(nn.Module):
     """A loss that flattens outputs and targets, and decodes. Subclasses say what to compute from flat ones.
 
@@ -181,6 +184,7 @@ class LabelSmoothingCrossEntropy(CrossEntropyLossFlat):
         self, eps: float = 0.1, *, axis: int = -1, weight: Tensor | None = None, reduction: str = "mean"
     ) -> None:
         super().__init__(axis, weight=weight, reduction=reduction, label_smoothing=eps)
+        self.eps = eps
 
 
 class LabelSmoothingCrossEntropyFlat(LabelSmoothingCrossEntropy):
@@ -356,6 +360,16 @@ def decodes_of(loss_func: LossFunction) -> Callable[[Any], Any]:
     """
     own = getattr(loss_func, "decodes", None)
     return own if callable(own) else _plain(loss_func)[1]
+
+
+def decoding_equal(loss_func: LossFunction) -> BaseLoss | None:
+    """A loss of ours that reads outputs as this plain one of torch's implies; itself if ours, None if unknown."""
+    if isinstance(loss_func, BaseLoss):
+        return loss_func
+    reading = _plain(loss_func)
+    if reading == (_softmax, _argmax):
+        return CrossEntropyLossFlat(axis=1)
+    return BCEWithLogitsLossFlat() if reading == (torch.sigmoid, _above_half) else None
 
 
 def loss_name(loss_func: LossFunction) -> str:

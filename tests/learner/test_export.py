@@ -1,0 +1,219 @@
+import io
+import json
+import pickle
+import zipfile
+
+import pytest
+import torch
+from torch import nn
+
+from laminar.core.errors import ConfigError, DataError, WeightsError
+from laminar.core.transform import ItemTransform, Transform
+from laminar.core.types import TensorCategory
+from laminar.data import Categorize, DataLoaders, Datasets
+from laminar.learner import Learner, load_learner
+from laminar.nn.losses import BCEWithLogitsLossFlat, CrossEntropyLossFlat
+
+ITEMS = [(float(i), "even" if i % 2 == 0 else "odd") for i in range(20)]
+
+
+class Number(Transform):
+    "The item's number, scaled."
+
+    def __init__(self, scale=1.0):
+        super().__init__()
+        self.scale = scale
+
+    def encodes(self, x: tuple):
+        return torch.tensor([x[0] * self.scale])
+
+    def encodes(self, x: float):
+        return torch.tensor([x * self.scale])
+
+
+def build_model(width=4):
+    return nn.Sequential(nn.Linear(1, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Linear(width, 2))
+
+
+def learner(tmp_path, **options):
+    sets = Datasets(
+        ITEMS, [[Number(0.1)], [ItemTransform(lambda item: item[1]), Categorize()]], splits=[range(16), range(16, 20)]
+    )
+    learn = Learner(sets.dataloaders(bs=4, path=tmp_path, device="cpu"), build_model(), **options)
+    learn.model_recipe = (build_model, {"width": 4})
+    return learn
+
+
+@pytest.fixture
+def exported(tmp_path):
+    learn = learner(tmp_path)
+    with learn.no_bar(), learn.no_logging():
+        learn.fit(1)
+    return learn, learn.export("numbers.laminar")
+
+
+TRUST = [Number, build_model]
+
+
+def rewrite(file, **members):
+    """The archive with some members replaced."""
+    with zipfile.ZipFile(file) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    content.update(members)
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+
+
+def manifest_of(file):
+    with zipfile.ZipFile(file) as archive:
+        return json.loads(archive.read("manifest.json"))
+
+
+def test_a_loaded_learner_predicts_the_same_to_the_bit(exported):
+    learn, file = exported
+    loaded = load_learner(file, trust=TRUST)
+    for number in (0.0, 7.0):
+        before, after = learn.predict(number), loaded.predict(number)
+        assert before[0] == after[0]
+        assert torch.equal(before[2], after[2])
+    assert loaded.dls.vocab == ["even", "odd"]
+
+
+def test_labelling_is_not_exported(exported):
+    _, file = exported
+    text = json.dumps(manifest_of(file))
+    assert "lambda" not in text
+    assert "Categorize" in text
+
+
+def test_a_loaded_learner_predicts_many_items_and_can_be_exported_again(exported, tmp_path):
+    _, file = exported
+    loaded = load_learner(file, trust=TRUST)
+    probabilities, targets = loaded.get_preds(dl=loaded.dls.test_dl([1.0, 2.0, 3.0]))
+    assert probabilities.shape == (3, 2)
+    assert targets is None
+    again = load_learner(loaded.export("again.laminar"), trust=TRUST)
+    assert torch.equal(again.predict(3.0)[2], loaded.predict(3.0)[2])
+
+
+def test_only_what_is_trusted_is_built(exported):
+    _, file = exported
+    with pytest.raises(
+        ConfigError, match=r"asks for .*build_model, which is not part of laminar.*trust=\[build_model\]"
+    ):
+        load_learner(file, trust=[Number])
+
+
+def test_loading_reads_no_pickle(exported, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("a pickle was read")
+
+    for reader in ("load", "loads", "Unpickler"):
+        monkeypatch.setattr(pickle, reader, refuse)
+    load_learner(exported[1], trust=TRUST)
+
+
+def test_plain_losses_of_torch_are_read_alike_after_loading(tmp_path):
+    learn = learner(tmp_path, loss_func=nn.CrossEntropyLoss())
+    loaded = load_learner(learn.export(), trust=TRUST)
+    assert isinstance(loaded.loss_func, CrossEntropyLossFlat)
+    assert torch.equal(loaded.predict(3.0)[2], learn.predict(3.0)[2])
+    learn.loss_func = nn.BCEWithLogitsLoss()
+    assert isinstance(load_learner(learn.export(), trust=TRUST).loss_func, BCEWithLogitsLossFlat)
+
+
+def test_a_loss_whose_reading_is_unknown_is_refused(tmp_path):
+    learn = learner(tmp_path, loss_func=lambda pred, target: pred.sum())
+    with pytest.raises(ConfigError, match="not known how outputs trained with <lambda> are read"):
+        learn.export()
+
+
+def test_losses_keep_their_arguments(tmp_path):
+    weight = torch.tensor([1.0, 3.0])
+    learn = learner(tmp_path, loss_func=CrossEntropyLossFlat(weight=weight, label_smoothing=0.25))
+    loss = load_learner(learn.export(), trust=TRUST).loss_func
+    assert torch.equal(loss.weight, weight)
+    assert loss.label_smoothing == 0.25
+
+
+def test_a_model_without_a_recipe_says_how_to_give_one(tmp_path):
+    learn = learner(tmp_path)
+    learn.model_recipe = None
+    with pytest.raises(ConfigError, match=r"learn.model_recipe = \(build_model"):
+        learn.export()
+
+
+def test_batches_from_elsewhere_cannot_be_exported(tmp_path):
+    batch = (torch.zeros(2, 1), torch.tensor([0, 1]))
+    learn = Learner(DataLoaders([batch], [batch], types=(torch.Tensor, TensorCategory), device="cpu"), build_model())
+    learn.model_recipe = (build_model, {})
+    with pytest.raises(ConfigError, match=r"not known how .* makes its batches"):
+        learn.export(tmp_path / "x.laminar")
+
+
+def test_a_failed_export_leaves_the_old_file_and_the_learner_as_they_were(exported):
+    learn, file = exported
+    before = file.read_bytes()
+    learn.model_recipe = None
+    with pytest.raises(ConfigError):
+        learn.export(file.name)
+    assert file.read_bytes() == before
+    assert [path.name for path in file.parent.glob("*.tmp")] == []
+    assert len(learn.dls.train_ds) == 16
+
+
+def test_missing_and_foreign_files_are_named(tmp_path):
+    with pytest.raises(DataError, match=r"nothing\.laminar: there is no such file"):
+        load_learner(tmp_path / "nothing.laminar")
+    other = tmp_path / "export.pkl"
+    other.write_bytes(pickle.dumps({"a": 1}))
+    with pytest.raises(DataError, match=r"export\.pkl: not an export of laminar .*can run any code"):
+        load_learner(other)
+    with zipfile.ZipFile(other, "w") as archive:
+        archive.writestr("data.pkl", b"")
+    with pytest.raises(DataError, match=r"holds 'data\.pkl'"):
+        load_learner(other)
+
+
+def test_damage_and_disagreement_are_told(exported):
+    _, file = exported
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match="not an export of laminar"):
+        load_learner(file, trust=TRUST)
+    file.write_bytes(whole)
+    rewrite(file, **{"model.safetensors": b"nonsense"})
+    with pytest.raises(DataError, match="the export is damaged"):
+        load_learner(file, trust=TRUST)
+    file.write_bytes(whole)
+    rewrite(file, **{"manifest.json": "[1]"})
+    with pytest.raises(DataError, match="not that of a laminar learner"):
+        load_learner(file, trust=TRUST)
+    file.write_bytes(whole)
+    newer = manifest_of(file) | {"format_version": 99}
+    rewrite(file, **{"manifest.json": json.dumps(newer)})
+    with pytest.raises(DataError, match=r"format version 99 .* Update laminar"):
+        load_learner(file, trust=TRUST)
+
+
+def test_weights_of_another_model_are_refused(exported):
+    _, file = exported
+    manifest = manifest_of(file)
+    manifest["model"]["arguments"]["width"] = 5
+    rewrite(file, **{"manifest.json": json.dumps(manifest)})
+    with pytest.raises(WeightsError, match="the weights do not fit the model"):
+        load_learner(file, trust=TRUST)
+
+
+def test_compressed_members_are_refused_unread(exported):
+    _, file = exported
+    with zipfile.ZipFile(file) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in content.items():
+            archive.writestr(name, data + b" " * 10**6 if name == "manifest.json" else data)
+    file.write_bytes(buffer.getvalue())
+    with pytest.raises(DataError, match="is compressed, which no export"):
+        load_learner(file, trust=TRUST)
