@@ -48,11 +48,15 @@ def load(folder: Path, size: int, flip: bool) -> DataLoaders:
         size: side in pixels to which they are brought.
         flip: mirror them in training; good for photos, bad for characters.
     """
-    tfms: ImageLoadersOptions = {"item_tfms": Resize(size), "batch_tfms": aug_transforms(do_flip=flip, max_warp=0.1)}
+    options: ImageLoadersOptions = {
+        "bs": 32,
+        "item_tfms": Resize(size),
+        "batch_tfms": aug_transforms(do_flip=flip, max_warp=0.1),
+    }
     for valid in VALID_NAMES:
         if (folder / "train").is_dir() and (folder / valid).is_dir():
-            return ImageDataLoaders.from_folder(folder, valid=valid, bs=32, **tfms)
-    return ImageDataLoaders.from_folder(folder, valid_pct=0.2, seed=42, bs=32, **tfms)
+            return ImageDataLoaders.from_folder(folder, valid=valid, **options)
+    return ImageDataLoaders.from_folder(folder, valid_pct=0.2, seed=42, **options)
 
 
 def train_both(
