@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset, get_worker_info
 
+from laminar.core.device import apply
 from laminar.core.pipeline import Pipeline
 from laminar.core.random import item_random
 from laminar.data.collation import collate
@@ -45,11 +47,20 @@ class BatchRequest(NamedTuple):
     indices: Sequence[int]
 
 
-class Fetched(NamedTuple):
-    """An answered request: the collated batch, and the numbers of the items that are in it."""
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An answered request: the collated batch, and the numbers of the items that are in it.
+
+    No tuple: torch's loader turns tuples it does not know into lists, on the way from a worker and when it pins memory.
+    """
 
     batch: Any
     items: Sequence[int]
+
+    def pin_memory(self, device: Any = None) -> Fetched:
+        """The same with all tensors in page-locked memory; torch's loader calls it."""
+        batch = apply(lambda part: part.pin_memory() if isinstance(part, Tensor) else part, self.batch)
+        return Fetched(batch, self.items)
 
 
 class WorkerFailure:
