@@ -95,13 +95,16 @@ def test_picture_mask_points_and_boxes_stay_together(name: str) -> None:
     for i in range(N):
         x, y = plain(points)[i, 0].tolist()
         x1, y1, x2, y2 = plain(boxes)[i, 0].tolist()
-        assert x1 < x < x2 and y1 < y < y2
+        assert x1 < x < x2
+        assert y1 < y < y2
         assert plain(boxes)[i, 1].tolist() == [0, 0, 0, 0]
         if x1 > 1 and y1 > 1 and x2 < image.shape[-1] - 1 and y2 < image.shape[-2] - 1:
             assert centre_of(plain(image)[i, 0]) == pytest.approx((x, y), abs=0.35)
             assert centre_of(plain(mask)[i] > 0) == pytest.approx((x, y), abs=0.75)
             seen = plain(mask)[i].nonzero()  # the box holds all of the square
-            assert seen[:, 1].min() >= x1 - 1 and seen[:, 1].max() <= x2 and seen[:, 0].max() <= y2
+            assert seen[:, 1].min() >= x1 - 1
+            assert seen[:, 1].max() <= x2
+            assert seen[:, 0].max() <= y2
             checked += 1
     assert checked
 
@@ -112,12 +115,16 @@ def test_types_are_kept_inputs_unchanged_and_other_values_untouched(name: str) -
     before = copy.deepcopy(given)
     out = ALL[name]()(given, split_idx=0)
     assert [type(part) for part in out] == [type(part) for part in given]
-    assert out[4] is given[4] and out[5] is given[5]
+    assert out[4] is given[4]
+    assert out[5] is given[5]
     assert all(torch.equal(plain(a), plain(b)) for a, b in zip(given[:5], before[:5], strict=True))
-    assert set(plain(out[1]).unique().tolist()) <= {0, 9} and out[1].dtype is torch.int64
-    assert out[0].dtype is torch.float32 and out[0].shape[:2] == (N, 3)
+    assert set(plain(out[1]).unique().tolist()) <= {0, 9}
+    assert out[1].dtype is torch.int64
+    assert out[0].dtype is torch.float32
+    assert out[0].shape[:2] == (N, 3)
     if name not in ("erasing",):
-        assert 0 <= out[0].min() and out[0].max() <= 1
+        assert out[0].min() >= 0
+        assert out[0].max() <= 1
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -189,7 +196,8 @@ def test_a_flip_is_exact() -> None:
     for batch in (pictures(), pictures(torch.float32)):
         assert torch.equal(plain(Flip(1.0)(batch, split_idx=0)), plain(batch).flip(-1))
         out = Flip(draw=[1, 0, 0, 1, 0, 1], p=1.0)(batch, split_idx=0)
-        assert torch.equal(plain(out[0]), plain(batch[0]).flip(-1)) and torch.equal(plain(out[1]), plain(batch[1]))
+        assert torch.equal(plain(out[0]), plain(batch[0]).flip(-1))
+        assert torch.equal(plain(out[1]), plain(batch[1]))
 
 
 def test_flips_inside_the_recipe_are_exact_where_nothing_else_moves() -> None:
@@ -256,15 +264,19 @@ def test_composing_changes_no_transform_and_can_be_repeated() -> None:
     before = [dict(vars(step)) for step in steps]
     first, second = setup_aug_tfms(steps), setup_aug_tfms(steps)
     assert [dict(vars(step)) for step in steps] == before
-    assert repr(first) == repr(second) and len(first) == 2
+    assert repr(first) == repr(second)
+    assert len(first) == 2
     assert repr(setup_aug_tfms(first)) == repr(first)  # already joined
     joined = setup_aug_tfms([*aug_transforms(size=32), Saturation()])
-    assert len(joined) == 1 and joined[0].size == 32 and len(joined[0].light) == 3
+    assert len(joined) == 1
+    assert joined[0].size == 32
+    assert len(joined[0].light) == 3
 
 
 def test_size_and_padding_come_from_the_steps() -> None:
     joined = setup_aug_tfms([Flip(), Rotate(size=30, pad_mode="zeros")])[0]
-    assert joined.size == 30 and joined.pad_mode == "zeros"
+    assert joined.size == 30
+    assert joined.pad_mode == "zeros"
     assert joined(pictures(), split_idx=0).shape == (N, 3, 30, 30)
 
 
@@ -280,14 +292,19 @@ def test_augmentation_gives_floats_and_the_conversion_leaves_them() -> None:
     )
     assert [type(step) for step in pipeline.transforms] == [Augment, IntToFloatTensor, Normalize]
     out = pipeline((pictures(), TensorMask(torch.randint(0, 3, (N, HEIGHT, WIDTH), dtype=torch.uint8))))
-    assert out[0].dtype is torch.float32 and out[1].dtype is torch.int64 and -2 <= out[0].min() and out[0].max() <= 2
+    assert out[0].dtype is torch.float32
+    assert out[1].dtype is torch.int64
+    assert out[0].min() >= -2
+    assert out[0].max() <= 2
 
 
 def test_light_keeps_black_white_and_the_order_of_greys() -> None:
     ramp = TensorImage(torch.arange(256, dtype=torch.uint8).view(1, 1, 1, 256).repeat(1, 3, 2, 1))
     for step in (Brightness(p=1.0, draw=0.7), Contrast(p=1.0, draw=0.6), Contrast(p=1.0, draw=1.6)):
         out = plain(Augment(light=[step])(ramp, split_idx=0))[0, 0, 0]
-        assert (out.diff() > 0).all() and out[0] < 0.01 and out[-1] > 0.99
+        assert (out.diff() > 0).all()
+        assert out[0] < 0.01
+        assert out[-1] > 0.99
     middle = plain(Brightness(p=1.0, draw=0.7)(TensorImage(torch.full((1, 3, 2, 2), 0.5)), split_idx=0))
     assert middle.mean() == pytest.approx(0.7, abs=1e-5)
 
@@ -298,7 +315,8 @@ def test_light_that_changes_nothing_is_exact() -> None:
     assert torch.equal(plain(out), plain(batch).float() / 255)
     floats = pictures(torch.float32)
     out = Brightness(p=0.0)(floats, split_idx=0)
-    assert torch.equal(plain(out), plain(floats)) and out.data_ptr() != floats.data_ptr()
+    assert torch.equal(plain(out), plain(floats))
+    assert out.data_ptr() != floats.data_ptr()
 
 
 def test_saturation_zero_is_grey_and_grey_pictures_stay() -> None:
@@ -325,12 +343,15 @@ def test_hue_there_and_back() -> None:
 def test_pictures_with_other_numbers_of_channels_are_augmented(channels: int) -> None:
     batch = TensorImage(torch.randint(0, 256, (3, channels, 20, 20), dtype=torch.uint8))
     out = aug_transforms(xtra_tfms=[Saturation(p=1.0), Hue(p=1.0)])[0](batch, split_idx=0)
-    assert out.shape == batch.shape and 0 <= out.min() and out.max() <= 1
+    assert out.shape == batch.shape
+    assert out.min() >= 0
+    assert out.max() <= 1
 
 
 def test_a_single_picture_is_a_batch_of_one() -> None:
     out = aug_transforms()[0]((TensorImage(pictures()[0]), TensorMask(torch.zeros(HEIGHT, WIDTH))), split_idx=0)
-    assert out[0].shape == (3, HEIGHT, WIDTH) and out[1].shape == (HEIGHT, WIDTH)
+    assert out[0].shape == (3, HEIGHT, WIDTH)
+    assert out[1].shape == (HEIGHT, WIDTH)
 
 
 def test_a_batch_without_pictures_is_refused() -> None:
@@ -362,7 +383,8 @@ def test_probability_is_per_picture() -> None:
 def test_aug_transforms_takes_fastais_arguments() -> None:
     augment = aug_transforms(mult=2.0, flip_vert=True, min_zoom=0.9, size=(20, 30), min_scale=0.7, pad_mode="border")[0]
     assert [type(step) for step in augment.space] == [Dihedral, Warp, Rotate, Zoom, RandomResizedCropGPU]
-    assert augment.space[2].max_deg == 20 and augment.light[0].max_lighting == 0.4
+    assert augment.space[2].max_deg == 20
+    assert augment.light[0].max_lighting == 0.4
     assert augment(pictures(), split_idx=0).shape == (N, 3, 20, 30)
     assert aug_transforms(do_flip=False, max_rotate=0, max_warp=0, max_zoom=1.0, max_lighting=0) == []
     with pytest.raises(TypeError, match="max_rotat"):
@@ -374,7 +396,8 @@ def test_erasing_makes_other_holes_in_each_picture() -> None:
     out = plain(RandomErasing(1.0, sl=0.1, sh=0.2)(batch, split_idx=0))
     holes = (out != 5).any(1)
     shares = holes.flatten(1).float().mean(1)
-    assert (shares > 0.05).all() and (shares < 0.25).all()
+    assert (shares > 0.05).all()
+    assert (shares < 0.25).all()
     assert len({hole.numpy().tobytes() for hole in holes}) == N
     assert out[holes.unsqueeze(1).expand_as(out)].std() == pytest.approx(1, abs=0.1)
     assert RandomErasing(0.0)(batch, split_idx=0) is batch

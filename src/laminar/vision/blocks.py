@@ -19,7 +19,7 @@ class OpenImage(Transform):
     """Make a picture of a path, bytes, array, tensor or Pillow image.
 
     Args:
-        cls: the kind of picture.
+        kind: the kind of picture: `PILImage`, `PILImageBW`, or a class of yours.
 
     >>> import numpy
     >>> OpenImage(PILImage)(numpy.zeros((4, 6, 3), dtype="uint8"))
@@ -28,17 +28,17 @@ class OpenImage(Transform):
 
     deterministic = True
 
-    def __init__(self, cls: type[PILBase] = PILImage) -> None:
+    def __init__(self, kind: type[PILBase] = PILImage) -> None:
         super().__init__()
-        if not (isinstance(cls, type) and issubclass(cls, PILBase)):
+        if not (isinstance(kind, type) and issubclass(kind, PILBase)):
             raise ConfigError(
-                f"a picture's class must derive from PILBase (PILImage, PILImageBW, PILMask), got {cls!r}"
+                f"a picture's class must derive from PILBase (PILImage, PILImageBW, PILMask), got {kind!r}"
             )
-        self.cls = cls
+        self.kind = kind
 
     def encodes(self, x: object) -> Any:
         """Open."""
-        return self.cls.create(x)
+        return self.kind.create(x)
 
 
 class AddMaskCodes(Transform):

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any
 
 from PIL import Image
 from torch import Tensor
@@ -38,6 +38,7 @@ __all__ = [
 Size = tuple[int, int]  # width, height: inside this file, as in Pillow
 SizeArgument = int | Sequence[int]  # height and width, or one number for both: what users give
 Resamples = tuple[Resampling, Resampling]
+ResamplesArgument = Sequence[int]  # of pictures and of masks; Pillow's or ours
 _SMOOTH: Resamples = (Resampling.BILINEAR, Resampling.NEAREST)
 
 
@@ -54,6 +55,12 @@ def _width_height(size: SizeArgument) -> Size:
     if height < 1 or width < 1:
         raise ValueError(f"size must be at least 1 pixel, got {size!r} (one number, or height and width)")
     return width, height
+
+
+def _filters(resamples: ResamplesArgument) -> Resamples:
+    pictures, masks = resamples
+    filters = Resampling(pictures), Resampling(masks)
+    return _SMOOTH if filters == _SMOOTH else filters  # the very default, which need not be told
 
 
 def _size_of(x: object) -> Size | None:
@@ -150,7 +157,7 @@ class Resize(_CutTransform):
         size: SizeArgument,
         method: ResizeMethod | str = ResizeMethod.Crop,
         pad_mode: PadMode | str = PadMode.Reflection,
-        resamples: Resamples = _SMOOTH,
+        resamples: ResamplesArgument = _SMOOTH,
         *,
         p: float = 1.0,
     ) -> None:
@@ -158,7 +165,7 @@ class Resize(_CutTransform):
         self.size = size
         self.method = ResizeMethod(method)
         self.pad_mode = PadMode(pad_mode)
-        self.resamples = resamples
+        self.resamples = _filters(resamples)
         self._place = (0.5, 0.5)
         _width_height(size)
 
@@ -209,7 +216,7 @@ class RandomResizedCrop(_CutTransform):
         *,
         max_scale: float = 1.0,
         ratio: tuple[float, float] = (3 / 4, 4 / 3),
-        resamples: Resamples = _SMOOTH,
+        resamples: ResamplesArgument = _SMOOTH,
         val_xtra: float = 0.14,
         p: float = 1.0,
     ) -> None:
@@ -218,7 +225,7 @@ class RandomResizedCrop(_CutTransform):
             raise ValueError(f"needs 0 < min_scale <= max_scale <= 1, got {min_scale} and {max_scale}")
         self.size = size
         self.min_scale, self.max_scale, self.ratio = min_scale, max_scale, ratio
-        self.resamples, self.val_xtra = resamples, val_xtra
+        self.resamples, self.val_xtra = _filters(resamples), val_xtra
         self._tries: list[tuple[float, float, float, float]] | None = None
         _width_height(size)
 
@@ -322,7 +329,6 @@ class CropPad(_CutTransform):
 class _SymmetryItem(RandTransform):
     """One of the eight symmetries of the square, exact, for every part of a sample."""
 
-    symmetry: ClassVar[Callable[[], int]]
     _sample_size: Size = (1, 1)
     _k = 0
 
@@ -330,7 +336,10 @@ class _SymmetryItem(RandTransform):
         """Draw which symmetry."""
         self._sample_size = _first_size(b, self)
         super().before_call(b, split_idx)
-        self._k = type(self).symmetry() if self.do else 0
+        self._k = self._symmetry() if self.do else 0
+
+    def _symmetry(self) -> int:
+        return 1  # left-right
 
     def encodes(self, x: Image.Image) -> Any:
         return symmetries.turn_image(x, self._k)
@@ -348,22 +357,12 @@ class _SymmetryItem(RandTransform):
         return canvas_of(x) or (self._sample_size[1], self._sample_size[0])
 
 
-def _mirror() -> int:
-    return 1
-
-
-def _any_symmetry() -> int:
-    return random.randrange(8)
-
-
 class FlipItem(_SymmetryItem):
     """Mirror left to right, in training.
 
     Args:
         p: probability for each sample.
     """
-
-    symmetry = staticmethod(_mirror)
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__(p=p)
@@ -376,7 +375,8 @@ class DihedralItem(_SymmetryItem):
         p: probability for each sample.
     """
 
-    symmetry = staticmethod(_any_symmetry)
-
     def __init__(self, p: float = 1.0) -> None:
         super().__init__(p=p)
+
+    def _symmetry(self) -> int:
+        return random.randrange(8)

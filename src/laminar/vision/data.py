@@ -230,7 +230,7 @@ class ImageDataLoaders(DataLoaders):
             path: folder of the table and the files.
             csv_fname: name of the table.
             header: number of the row with the names of the columns, as in `pandas.read_csv`; None if there is none.
-            delimiter: what stands between the cells.
+            delimiter: what stands between the cells; None for a comma.
             valid_pct: see `from_df`, as all that follow.
             seed: see `from_df`.
             fn_col: see `from_df`.
@@ -247,7 +247,8 @@ class ImageDataLoaders(DataLoaders):
         if not table.is_file():
             there = sorted(file.name for file in table.parent.glob("*.csv"))
             raise DataError(f"there is no file {table}. Tables in that folder: {', '.join(there) or 'none'}.")
-        df = require("pandas", "tabular", "from_csv").read_csv(table, header=header, delimiter=delimiter)
+        pandas = require("pandas", "tabular", "from_csv")
+        df = pandas.read_csv(table, header=header, sep="," if delimiter is None else delimiter)
         return cls.from_df(
             df, path, valid_pct, seed, fn_col, folder, suff, label_col, label_delim, y_block, valid_col, **options
         )

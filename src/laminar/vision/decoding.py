@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import IntEnum
 from io import BytesIO
 from math import ceil
 from pathlib import Path
@@ -21,11 +22,20 @@ from torch.nn import functional as F
 
 from laminar.core.errors import DataError
 
-__all__ = ["Box", "Header", "Source", "convert_mask", "convert_picture", "decode", "read_header", "resample_picture"]
+__all__ = [
+    "Box",
+    "Header",
+    "Resampling",
+    "Source",
+    "convert_mask",
+    "convert_picture",
+    "decode",
+    "read_header",
+    "resample_picture",
+]
 
 Source: TypeAlias = Path | bytes
 Box: TypeAlias = tuple[float, float, float, float]  # left, top, right, bottom in pixels
-Resampling = Image.Resampling
 Transpose = Image.Transpose
 
 _ORIENTATION_TAG = 0x0112
@@ -39,6 +49,17 @@ _UPRIGHT = {
     8: Transpose.ROTATE_90,
 }
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N", "I")
+
+
+class Resampling(IntEnum):
+    """Pillow's filters, by the same numbers; a class of our own, so that transforms can be written as data."""
+
+    NEAREST = 0
+    LANCZOS = 1
+    BILINEAR = 2
+    BICUBIC = 3
+    BOX = 4
+    HAMMING = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +273,7 @@ def resample_picture(image: Image.Image, size: tuple[int, int], box: Box, resamp
     if (whole[2] - whole[0], whole[3] - whole[1]) == size and whole == box:
         return image.crop((whole[0], whole[1], whole[2], whole[3]))
     if image.mode not in ("RGB", "L") or resample not in modes or whole != box:
-        return image.resize(size, resample, box=box)
+        return image.resize(size, Image.Resampling(resample), box=box)
     cropped = image if whole == (0, 0, *image.size) else image.crop((whole[0], whole[1], whole[2], whole[3]))
     pixels = torch.from_numpy(np.array(cropped)).view(cropped.height, cropped.width, -1)
     out = F.interpolate(pixels.permute(2, 0, 1)[None], (size[1], size[0]), mode=modes[resample], antialias=True)

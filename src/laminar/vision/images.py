@@ -167,9 +167,7 @@ class PILBase(Image.Image):
             self._undecoded = None
         return super().load()
 
-    def resized(
-        self, size: tuple[int, int], box: Box | None = None, resample: Resampling = Resampling.BILINEAR
-    ) -> Self:
+    def resized(self, size: tuple[int, int], box: Box | None = None, resample: int = Resampling.BILINEAR) -> Self:
         """Crop to `box` and scale to `size` in one resampling, decoding no more of the file than that needs.
 
         Args:
@@ -180,7 +178,7 @@ class PILBase(Image.Image):
         Raises:
             DataError: the file is damaged; the message names it.
         """
-        box = box or (0, 0, *self.size)
+        box, resample = box or (0, 0, *self.size), Resampling(resample)
         waiting = self._undecoded
         if waiting is None:
             return type(self).cast(decoding.resample_picture(self, size, box, resample))

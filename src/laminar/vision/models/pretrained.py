@@ -196,8 +196,9 @@ def _read_file(arch: Arch, path: Path) -> FoundWeights:
             header = opened.metadata() or {}
     except (UnpicklingError, RuntimeError, EOFError, SafetensorError) as error:
         raise WeightsError(
-            f"{path} cannot be read as plain weights ({error}). A file that holds more than tensors is not opened, "
-            "since that would run code: save model.state_dict() with safetensors.torch.save_file or torch.save."
+            f"{path} cannot be read as plain weights ({type(error).__name__}): it is damaged, or holds more than "
+            "tensors. Such a file is not opened, since that would run code: where it came from, save model.state_dict() with "
+            "safetensors.torch.save_file or torch.save."
         ) from error
     if "mean" in header and "std" in header:
         mean, std = (tuple(float(number) for number in json.loads(header[key])) for key in ("mean", "std"))
@@ -231,9 +232,9 @@ def load_body(model: nn.Module, found: FoundWeights, n_in: int = 3, cut: Cut = N
     """
     names = _names_of_body(model, cut)
     state = dict(found.state)
-    if not any(name in state for name in names.values()):  # trained here: "0." is the body, "1." the head
-        ours = {f"0.{inner}": outer for inner, outer in names.items()}
-        state = {ours[name]: value for name, value in state.items() if name in ours} or state
+    ours = {f"0.{inner}": outer for inner, outer in names.items()}
+    if ours.keys() <= state.keys():  # trained here: "0." is the body, "1." the head
+        state = {outer: state[name] for name, outer in ours.items()}
     first = next((name for name, part in model.named_modules() if isinstance(part, nn.Conv2d)), "")
     weight = state.get(f"{first}.weight")
     if weight is not None and weight.ndim == 4 and weight.shape[1] == n_in != 3:

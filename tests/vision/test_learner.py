@@ -1,0 +1,180 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torchvision.models import squeezenet1_1, swin_t
+
+from laminar.core.errors import ConfigError
+from laminar.core.types import TensorCategory, TensorImage
+from laminar.data.loaders import DataLoaders
+from laminar.data.normalize import Normalize
+from laminar.learner.loading import load_learner
+from laminar.metrics.classification import accuracy
+from laminar.vision.augment import aug_transforms
+from laminar.vision.crop import Resize
+from laminar.vision.data import ImageDataLoaders
+from laminar.vision.images import PILImageBW
+from laminar.vision.learner import create_vision_model, is_convolutional, vision_learner
+from laminar.vision.models.xresnet import xresnet18, xresnet_small
+
+MakeFolder = Callable[..., Path]
+
+
+def tiny() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3, 2), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Linear(8, 5),
+    )  # fmt: skip
+
+
+def stripes() -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(3, 4, 5), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+
+
+@pytest.fixture
+def dls(make_folder: MakeFolder) -> DataLoaders:
+    path = make_folder({"train": 8, "valid": 4})
+    return ImageDataLoaders.from_folder(path, item_tfms=Resize(20), batch_tfms=aug_transforms(), bs=8, device="cpu")
+
+
+def stats_of(loaders: DataLoaders) -> tuple[torch.Tensor, torch.Tensor]:
+    found = [step for step in loaders.train.after_batch if isinstance(step, Normalize)]
+    assert len(found) == 1
+    return found[0].mean.flatten(), found[0].std.flatten()
+
+
+def test_a_learner_learns_predicts_and_shows(dls: DataLoaders) -> None:
+    learn = vision_learner(dls, tiny, weights=tiny().state_dict(), metrics=accuracy)
+    with learn.no_bar(), learn.no_logging():
+        learn.fine_tune(4, base_lr=0.02, freeze_epochs=2)
+        assert learn.validate()[1] == 1.0
+        file = dls.valid_ds.items[0]
+        name, _, probabilities = learn.predict(file)
+        assert name == file.parent.name
+        assert probabilities.shape == (2,)
+        axes = learn.show_results()
+    assert {ax.title.get_color() for ax in axes} <= {"red", "green"}
+
+
+def test_a_pretrained_body_is_frozen_and_a_fresh_one_is_not(dls: DataLoaders) -> None:
+    frozen = vision_learner(dls, tiny, weights=tiny().state_dict())
+    body, head = frozen.model
+    assert not any(p.requires_grad for part in body for p in part.parameters() if not isinstance(part, nn.BatchNorm2d))
+    assert all(p.requires_grad for p in head.parameters())
+    fresh = vision_learner(dls, tiny, pretrained=False)
+    assert all(p.requires_grad for p in fresh.model.parameters())
+    assert len(fresh.param_groups()) == 3
+
+
+def test_loaders_given_are_never_changed_and_each_learner_normalises_its_own_way(dls: DataLoaders) -> None:
+    before = repr(dls.train.after_batch)
+    first = vision_learner(dls, squeezenet1_1, weights=squeezenet1_1().state_dict())
+    second = vision_learner(dls, xresnet_small)
+    third = vision_learner(dls, tiny, pretrained=False)
+    assert repr(dls.train.after_batch) == before
+    stats = [stats_of(learn.dls)[0] for learn in (first, second, third)]
+    assert stats[0].tolist() == pytest.approx([0.485, 0.456, 0.406])
+    assert not torch.allclose(stats[0], stats[1])
+    # from scratch: what a training batch measures
+    x, _ = third.dls.one_batch()
+    assert x.mean().abs() < 0.3
+
+
+def test_loaders_that_normalise_already_are_left_alone(make_folder: MakeFolder) -> None:
+    path = make_folder({"train": 3, "valid": 2})
+    own = Normalize.from_stats([0.5] * 3, [0.5] * 3)
+    dls = ImageDataLoaders.from_folder(path, item_tfms=Resize(20), batch_tfms=own)
+    learn = vision_learner(dls, squeezenet1_1, weights=squeezenet1_1().state_dict())
+    assert stats_of(learn.dls)[0].tolist() == [0.5] * 3
+    assert vision_learner(dls, tiny, pretrained=False, normalize=False).dls is dls
+
+
+@pytest.mark.parametrize("pretrained", [True, False])
+def test_grey_pictures_make_a_network_for_one_channel_and_are_normalised(
+    make_folder: MakeFolder, pretrained: bool
+) -> None:
+    path = make_folder({"train": 4, "valid": 2})
+    dls = ImageDataLoaders.from_folder(path, img_cls=PILImageBW, item_tfms=Resize(64), bs=4)
+    weights = squeezenet1_1().state_dict() if pretrained else None
+    learn = vision_learner(dls, squeezenet1_1, weights=weights, pretrained=pretrained)
+    assert learn.model[0][0].in_channels == 1
+    mean, _ = stats_of(learn.dls)
+    assert mean.shape == (1,)
+    if pretrained:
+        assert mean.item() == pytest.approx(0.449)
+    assert learn.model(next(iter(learn.dls.train))[0].as_subclass(torch.Tensor)).shape == (4, 2)
+
+
+def test_batches_from_elsewhere_are_taken_as_they_are() -> None:
+    batches = [(torch.rand(4, 3, 20, 20), torch.tensor([0, 1, 0, 1]))]
+    dls = DataLoaders(batches, batches, device="cpu")
+    learn = vision_learner(dls, tiny, pretrained=False, n_out=2, loss_func=nn.CrossEntropyLoss())
+    assert learn.dls is dls
+    with learn.no_bar(), learn.no_logging():
+        learn.fit(1)
+    with pytest.raises(ConfigError, match="n_out"):
+        vision_learner(dls, tiny, pretrained=False)
+    typed = DataLoaders(batches, batches, device="cpu", types=(TensorImage, TensorCategory), vocab=["a", "b"])
+    learn = vision_learner(typed, tiny, pretrained=False)
+    assert learn.dls is not typed
+    stats_of(learn.dls)
+
+
+def test_convolutions_are_channels_last_unless_told_otherwise(dls: DataLoaders) -> None:
+    def layout(**options: object) -> bool:
+        learn = vision_learner(dls, tiny, pretrained=False, **options)
+        return learn.model[0][3].weight.is_contiguous(memory_format=torch.channels_last)
+
+    assert layout()
+    assert not layout(channels_last=False)
+    assert is_convolutional(create_vision_model("convnext_tiny", 2, pretrained=False, init=None))
+    assert not is_convolutional(nn.Sequential(swin_t()))
+
+
+def test_options_reach_head_and_learner(dls: DataLoaders) -> None:
+    learn = vision_learner(
+        dls, tiny, pretrained=False, lin_ftrs=[7], ps=0.0, concat_pool=False, y_range=(0, 1), lr=0.5, wd=0.3
+    )
+    linears = [
+        (layer.in_features, layer.out_features) for layer in learn.model[1].modules() if isinstance(layer, nn.Linear)
+    ]
+    assert linears == [(8, 7), (7, 2)]
+    assert (learn.lr, learn.wd) == (0.5, 0.3)
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2))
+    custom = vision_learner(dls, tiny, pretrained=False, custom_head=head)
+    assert custom.model[1] is head
+    assert custom.model_recipe is None
+    with pytest.raises(TypeError, match=r"vision_learner\(\).*'metric'.*Did you mean 'metrics'"):
+        vision_learner(dls, tiny, pretrained=False, metric=accuracy)
+
+
+def test_heads_begin_as_init_says(dls: DataLoaders) -> None:
+    learn = vision_learner(dls, tiny, pretrained=False, init=lambda weight: nn.init.constant_(weight, 0.25))
+    assert all((m.weight == 0.25).all() for m in learn.model[1].modules() if isinstance(m, nn.Linear))
+
+
+@pytest.mark.parametrize("arch", [xresnet_small, xresnet18, squeezenet1_1, "mobilenet_v3_small"])
+def test_an_exported_learner_predicts_the_same(arch: object, make_folder: MakeFolder, tmp_path: Path) -> None:
+    path = make_folder({"train": 3, "valid": 2})
+    dls = ImageDataLoaders.from_folder(path, item_tfms=Resize(64), batch_tfms=aug_transforms(), bs=4, device="cpu")
+    learn = vision_learner(dls, arch, pretrained=False, ps=0.1, path=tmp_path)
+    file = dls.valid_ds.items[0]
+    again = load_learner(learn.export("learner.laminar"))
+    assert again.predict(file)[0] == learn.predict(file)[0]
+    torch.testing.assert_close(again.predict(file)[2], learn.predict(file)[2])
+
+
+def test_a_users_architecture_is_loaded_when_it_is_trusted(dls: DataLoaders, tmp_path: Path) -> None:
+    learn = vision_learner(dls, stripes, pretrained=False, path=tmp_path)
+    build, arguments = learn.model_recipe
+    assert build is create_vision_model
+    assert arguments["arch"] is stripes
+    model = build(**arguments)
+    model.load_state_dict(learn.model.state_dict())
+
+
+def test_a_network_that_cannot_be_cut_says_how_to_cut_it(dls: DataLoaders) -> None:
+    with pytest.raises(ConfigError, match=r"Pass cut="):
+        vision_learner(dls, lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), pretrained=False)
