@@ -191,3 +191,14 @@ def test_titled_values_print_when_there_are_no_axes(value, text, capsys):
 
 def test_titled_strings_are_cut_by_words():
     assert TitledStr("one two three").truncate(2) == "one two"
+
+
+def test_a_plain_tensor_picked_by_a_typed_index_stays_plain():
+    probabilities, index = torch.tensor([0.25, 0.75]), TensorCategory(torch.tensor(1))
+    assert type(probabilities[index]) is Tensor
+    assert f"{probabilities[index]:.1f}" == "0.8"
+
+
+def test_single_typed_numbers_can_be_formatted():
+    assert f"{TensorFloat(0.256):.2f}" == "0.26"
+    assert f"{TensorFloat([1.0])}" == "TensorFloat([1.])"

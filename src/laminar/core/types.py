@@ -77,6 +77,8 @@ class TensorBase(Tensor):
             output = func(*args, **(kwargs or {}))
         if type(output) is not Tensor and not isinstance(output, (tuple, list)):
             return output  # sizes, numbers, and an in-place operation's own object
+        if func is Tensor.__getitem__ and type(args[0]) is Tensor:
+            return output  # picked by a typed index, not made of it
         like = _common_typed((*args, *kwargs.values()) if kwargs else args)
         return output if like is None else _wrap_output(output, like, func)
 
@@ -116,6 +118,9 @@ class TensorBase(Tensor):
         """Where it is."""
         with DisableTorchFunctionSubclass():
             return super().device
+
+    def __format__(self, format_spec: str) -> str:
+        return format(self.item() if self.ndim == 0 and format_spec else str(self), format_spec)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         result = type(self).wrap(self.detach().clone(), self).requires_grad_(self.requires_grad)
