@@ -302,3 +302,15 @@ def test_the_loop_adds_few_function_calls_to_a_batch(toys, tmp_path) -> None:
     for name in "abcdefghij":
         learn.add_cb(type(f"Silent{name}", (Callback,), {"after_epoch": lambda self: None}))
     assert a_batch() - alone <= 1  # an event nobody listens to costs nothing
+
+
+def test_an_optimiser_with_its_own_way_to_release_gradients_is_asked(make_learner) -> None:
+    released: list[bool] = []
+
+    class Own(torch.optim.SGD):
+        def zero_grad(self, set_to_none: bool = True) -> None:
+            released.append(True)
+            super().zero_grad(set_to_none)
+
+    make_learner(opt_func=Own).fit(1)
+    assert len(released) >= 4

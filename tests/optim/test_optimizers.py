@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from laminar.core.errors import ConfigError
-from laminar.optim import SGD, Adam, OptimWrapper, RMSProp
+from laminar.optim import SGD, Adam, DecoupledSGD, OptimWrapper, RMSProp
 
 
 def run(opt: torch.optim.Optimizer, p: nn.Parameter, steps: int = 20) -> torch.Tensor:
@@ -96,3 +96,17 @@ def test_optimwrapper_translates_names_and_returns_torchs_optimiser() -> None:
         OptimWrapper([start()], opt=torch.optim.AdamW, momm=0.8)
     with pytest.raises(ConfigError, match="needs an optimiser"):
         OptimWrapper([start()])
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_step_skipped_for_infinite_gradients_does_not_shrink_the_weights(fused: bool) -> None:
+    p = nn.Parameter(torch.ones(3))
+    opt = DecoupledSGD([p], lr=0.1, momentum=0.9, weight_decay=0.5, fused=fused)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0)
+    for gradient, expected in ((float("inf"), 1.0), (0.0, 0.95)):
+        scaler.scale((p * gradient).sum()).backward()
+        scaler.unscale_(opt)
+        scaler.step(opt)
+        scaler.update()
+        opt.zero_grad()
+        assert p.tolist() == pytest.approx([expected] * 3)

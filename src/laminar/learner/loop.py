@@ -193,7 +193,7 @@ class TrainingLoop(CallbackOwner):
             self.fire.after_cancel_step()
         self.scaler.update()
         self.fire.after_step()
-        self.opt.zero_grad()
+        release_gradients(self.opt)
 
     # ---- an evaluation -----------------------------------------------------------------------------------------------
 
@@ -304,7 +304,7 @@ class TrainingLoop(CallbackOwner):
 
     def _zero_grad(self) -> None:
         if self.opt is not None:
-            self.opt.zero_grad()
+            release_gradients(self.opt)
 
     # ---- questions about the pass ------------------------------------------------------------------------------------
 
@@ -351,6 +351,16 @@ def length_of(dl: Any) -> int:
         return len(dl)
     except TypeError:
         return 0
+
+
+def release_gradients(opt: Optimizer) -> None:
+    """Set all gradients to None, as ``opt.zero_grad()`` does; that takes 20 microseconds to prepare for one of work."""
+    if type(opt).zero_grad is not Optimizer.zero_grad:  # an optimiser with its own idea of it
+        opt.zero_grad()
+        return
+    for group in opt.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = None
 
 
 def _bring(part: Any, device: torch.device) -> Any:

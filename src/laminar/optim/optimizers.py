@@ -93,13 +93,18 @@ def _fusible(params: Params) -> tuple[list[Any], bool]:
 
 
 def _shrink(optimizer: Optimizer) -> None:
-    """Multiply every weight that has a gradient by ``1 - lr * decay`` of its group."""
+    """Multiply every weight that has a gradient by ``1 - lr * decay`` of its group; not in a step that will be skipped.
+
+    A gradient scaler lets a fused optimiser find out for itself, on the device, whether gradients are infinite.
+    """
+    infinite = getattr(optimizer, "found_inf", None)
     with torch.no_grad():
         for group in optimizer.param_groups:
             if group["decoupled_decay"]:
                 weights = [p for p in group["params"] if p.grad is not None]
+                rate = group["lr"] * group["decoupled_decay"]
                 if weights:
-                    torch._foreach_mul_(weights, 1 - group["lr"] * group["decoupled_decay"])
+                    torch._foreach_mul_(weights, 1 - (rate if infinite is None else rate * (1 - infinite)))
 
 
 class DecoupledSGD(torch.optim.SGD):
