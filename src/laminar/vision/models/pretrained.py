@@ -197,8 +197,8 @@ def _read_file(arch: Arch, path: Path) -> FoundWeights:
     except (UnpicklingError, RuntimeError, EOFError, SafetensorError) as error:
         raise WeightsError(
             f"{path} cannot be read as plain weights ({type(error).__name__}): it is damaged, or holds more than "
-            "tensors. Such a file is not opened, since that would run code: where it came from, save model.state_dict() with "
-            "safetensors.torch.save_file or torch.save."
+            "tensors. Such a file is not opened, since that would run code: where it came from, save "
+            "model.state_dict() with safetensors.torch.save_file or torch.save."
         ) from error
     if "mean" in header and "std" in header:
         mean, std = (tuple(float(number) for number in json.loads(header[key])) for key in ("mean", "std"))
