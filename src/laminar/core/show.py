@@ -35,6 +35,13 @@ plt = lazy_module("matplotlib.pyplot")
 patches = lazy_module("matplotlib.patches")
 
 
+class AxesList(list[Any]):
+    """The axes that something was drawn on. Silent as the last line of a notebook's cell, where the picture speaks."""
+
+    def _ipython_display_(self) -> None:
+        """Called by IPython in place of printing the list."""
+
+
 def subplots(
     nrows: int = 1,
     ncols: int = 1,
@@ -56,7 +63,7 @@ def get_grid(
     figsize: tuple[float, float] | None = None,
     title: str | None = None,
     double: bool = False,
-) -> list[Any]:
+) -> AxesList:
     """Make axes for `n` things, in a grid as square as it gets; without ticks, the surplus switched off.
 
     Args:
@@ -68,7 +75,7 @@ def get_grid(
         double: two axes for each thing.
     """
     if n == 0:
-        return []
+        return AxesList()
     if nrows is None:
         nrows = math.ceil(n / ncols) if ncols else max(1, math.floor(math.sqrt(n)))
     ncols = ncols or math.ceil(n / nrows)
@@ -77,7 +84,7 @@ def get_grid(
     flat = np.atleast_1d(np.asarray(axes, dtype=object)).flatten().tolist()
     for ax in flat[count:]:
         ax.set_axis_off()
-    return flat[:count]
+    return AxesList(flat[:count])
 
 
 def show_title(
@@ -228,7 +235,7 @@ def _show_any_batch(
 ) -> list[Any]:
     count = min(len(samples), max_n)
     axes = list(ctxs) if ctxs is not None else get_grid(count, nrows, ncols, figsize=figsize)
-    return [show_parts(sample, ctx=ax) for sample, ax in zip(samples[:count], axes, strict=False)]
+    return AxesList(show_parts(sample, ctx=ax) for sample, ax in zip(samples[:count], axes, strict=False))
 
 
 @show_results.register
@@ -245,7 +252,9 @@ def _show_any_results(
 ) -> list[Any]:
     count = min(len(samples), max_n)
     axes = list(ctxs) if ctxs is not None else get_grid(count, nrows, ncols, figsize=figsize, title="Target/Prediction")
-    return [show_parts((*sample, *out), ctx=ax) for sample, out, ax in zip(samples[:count], outs, axes, strict=False)]
+    return AxesList(
+        show_parts((*sample, *out), ctx=ax) for sample, out, ax in zip(samples[:count], outs, axes, strict=False)
+    )
 
 
 @plot_top_losses.register
