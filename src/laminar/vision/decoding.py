@@ -275,8 +275,9 @@ def resample_picture(image: Image.Image, size: tuple[int, int], box: Box, resamp
     if image.mode not in ("RGB", "L") or resample not in modes or whole != box:
         return image.resize(size, Image.Resampling(resample), box=box)
     cropped = image if whole == (0, 0, *image.size) else image.crop((whole[0], whole[1], whole[2], whole[3]))
-    pixels = torch.from_numpy(np.array(cropped)).view(cropped.height, cropped.width, -1)
-    out = F.interpolate(pixels.permute(2, 0, 1)[None], (size[1], size[0]), mode=modes[resample], antialias=True)
+    pixels = torch.from_numpy(np.array(cropped)).view(1, cropped.height, cropped.width, -1)
+    channels_last = pixels.permute(0, 3, 1, 2)  # of four dimensions, so that torch sees the order and keeps it
+    out = F.interpolate(channels_last, (size[1], size[0]), mode=modes[resample], antialias=True)
     array = out[0].permute(1, 2, 0).numpy()
     return Image.fromarray(array[:, :, 0] if image.mode == "L" else array)
 
