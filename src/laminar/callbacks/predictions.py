@@ -9,7 +9,7 @@ from torch import Tensor
 from laminar.callbacks.base import Callback
 from laminar.core.device import to_concat, to_detach
 from laminar.metrics.base import MetricSet
-from laminar.nn.losses import item_losses
+from laminar.nn.decoding import item_losses
 
 __all__ = ["EvaluateCallback", "GatherPredsCallback"]
 

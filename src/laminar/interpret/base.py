@@ -13,7 +13,7 @@ from laminar.core.device import to_cpu
 from laminar.core.errors import ConfigError
 from laminar.core.show import plot_top_losses
 from laminar.core.types import plain
-from laminar.nn.losses import item_losses
+from laminar.nn.decoding import item_losses
 
 __all__ = ["Examples", "Interpretation", "TopLosses", "TrainedLearner"]
 

@@ -21,7 +21,7 @@ from laminar.core.errors import ConfigError, DataError, describe
 from laminar.core.seed import get_random_states, set_random_states
 from laminar.learner.loop import TrainingLoop, length_of
 from laminar.metrics.base import MetricSet, mk_metric
-from laminar.nn.losses import activation_of, loss_name
+from laminar.nn.decoding import activation_of, loss_name
 from laminar.optim.groups import bn_types
 
 __all__ = ["check_contract"]

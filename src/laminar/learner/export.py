@@ -20,7 +20,7 @@ from torch import Tensor, nn
 import laminar
 from laminar.core.errors import ConfigError
 from laminar.core.recipe import call_recipe, inference_recipe, to_recipe
-from laminar.nn.losses import decoding_equal, loss_name
+from laminar.nn.decoding import decoding_equal, loss_name
 
 __all__ = ["FORMAT", "FORMAT_VERSION", "MANIFEST", "MODEL", "TENSORS", "ModelRecipe", "export_learner"]
 

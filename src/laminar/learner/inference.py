@@ -14,7 +14,7 @@ from laminar.core.types import cast
 from laminar.learner.callback_list import Callbacks, as_list
 from laminar.learner.loop import TrainingLoop
 from laminar.metrics.base import AvgLoss, MetricSet, mk_metric
-from laminar.nn.losses import activation_of, decodes_of
+from laminar.nn.decoding import activation_of, decodes_of
 
 __all__ = ["evaluation_loader", "get_preds", "predict", "show_results", "validate"]
 

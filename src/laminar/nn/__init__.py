@@ -1,5 +1,6 @@
 """Losses that decode, and layers."""
 
+from laminar.nn.decoding import activation_of, decodes_of, item_losses, loss_name
 from laminar.nn.layers import (
     AdaptiveAvgPool,
     AdaptiveConcatPool1d,
@@ -25,10 +26,6 @@ from laminar.nn.losses import (
     LabelSmoothingCrossEntropyFlat,
     LossFunction,
     MSELossFlat,
-    activation_of,
-    decodes_of,
-    item_losses,
-    loss_name,
 )
 
 __all__ = [
