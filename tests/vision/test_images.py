@@ -2,6 +2,7 @@ import io
 import os
 import pickle
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -66,17 +67,51 @@ def test_only_the_header_is_read_until_pixels_are_needed(tmp_path: Path, smooth_
     assert image.mode == "RGB"
     assert image.shape == (64, 96)
     path.unlink()
+    PILImage.create(file_bytes(smooth_picture(), "PNG"))  # the file opened last may still be at hand
     with pytest.raises(FileNotFoundError, match=r"a\.png"):
         image.load()
 
 
-def test_many_unread_pictures_hold_no_files_open(tmp_path: Path, smooth_picture: MakePicture) -> None:
+def test_many_unread_pictures_hold_one_file_open_at_most(tmp_path: Path, smooth_picture: MakePicture) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(file_bytes(smooth_picture(), "JPEG"))
     before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
     images = [PILImage.create(path) for _ in range(50)]
-    assert before == 0 or len(os.listdir("/proc/self/fd")) <= before
+    assert before == 0 or len(os.listdir("/proc/self/fd")) <= before + 1
     assert len({image.size for image in images}) == 1
+
+
+def test_unread_pictures_are_read_rightly_by_other_threads(tmp_path: Path, smooth_picture: MakePicture) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(file_bytes(smooth_picture(400, 300), "JPEG"))
+    wanted = pixels(PILImage.create(path))
+    images = [PILImage.create(path) for _ in range(16)]
+    with ThreadPoolExecutor(4) as pool:
+        assert all(np.array_equal(found, wanted) for found in pool.map(pixels, images))
+
+
+def test_a_forked_process_opens_files_anew(
+    tmp_path: Path, smooth_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(file_bytes(smooth_picture(), "PNG"))
+    image = PILImage.create(path)
+    monkeypatch.setattr(os, "getpid", lambda: -1)  # as it would be in a child, which shares the open file's place
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        image.load()
+
+
+def test_resized_pictures_are_pillow_images_like_any_other(picture: Image.Image) -> None:
+    image = PILImage.create(picture).resized((30, 20))
+    tensor = image2tensor(image)
+    tensor.zero_()  # a copy: the picture stays
+    assert pixels(image.copy()).any()
+    assert np.array_equal(pixels(image), pixels(image.convert("RGB")))
+    image.putpixel((0, 0), (1, 2, 3))
+    assert image2tensor(image)[:, 0, 0].tolist() == [1, 2, 3]
+    again = pickle.loads(pickle.dumps(PILImage.create(picture).resized((30, 20))))
+    assert again.size == (30, 20)
 
 
 def test_a_large_jpeg_is_decoded_at_a_reduced_scale(

@@ -178,3 +178,10 @@ def test_a_users_architecture_is_loaded_when_it_is_trusted(dls: DataLoaders, tmp
 def test_a_network_that_cannot_be_cut_says_how_to_cut_it(dls: DataLoaders) -> None:
     with pytest.raises(ConfigError, match=r"Pass cut="):
         vision_learner(dls, lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), pretrained=False)
+
+
+def test_weights_may_be_given_as_pretrained(dls: DataLoaders) -> None:
+    weights = tiny().state_dict()
+    learn = vision_learner(dls, tiny, pretrained=weights)
+    assert torch.equal(learn.model[0][0].weight, weights["0.weight"])
+    assert not learn.model[0][0].weight.requires_grad

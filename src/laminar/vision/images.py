@@ -25,7 +25,7 @@ from laminar.core.show import show_image
 from laminar.core.types import TensorBase, TensorImage, TensorImageBW, TensorMask, plain
 from laminar.data.transforms import ToTensor
 from laminar.vision import decoding
-from laminar.vision.decoding import Box, Header, Resampling, Source
+from laminar.vision.decoding import Box, Header, Pixels, Resampling, Source
 
 __all__ = [
     "PILBase",
@@ -72,6 +72,7 @@ class PILBase(Image.Image):
 
     filename: str = ""
     _undecoded: _Undecoded | None = None
+    _pixels: Pixels | None = None  # instead of Pillow's own memory, until that is needed
 
     @classmethod
     @deterministic
@@ -115,6 +116,15 @@ class PILBase(Image.Image):
         result = cls()
         result._take(image)
         return result
+
+    @classmethod
+    def _of_pixels(cls, pixels: Pixels) -> Self:
+        """A picture of 8-bit pixels, which are handed to Pillow when it wants them."""
+        image = cls()
+        image._pixels = pixels
+        image._size = (pixels.shape[1], pixels.shape[0])
+        image._mode = "L" if pixels.ndim == 2 else "RGB"
+        return image
 
     # What a kind of picture does with pixels; overridden by masks.
     @classmethod
@@ -165,7 +175,14 @@ class PILBase(Image.Image):
             image = decoding.upright(image, waiting.header.orientation)
             self._take(self._convert(image, waiting.mode, waiting.name))
             self._undecoded = None
+        elif self._pixels is not None:
+            self._take(Image.fromarray(self._pixels))
+            self._pixels = None
         return super().load()
+
+    def pixels(self) -> Pixels:
+        """A copy of the pixels, ``[height, width]`` or ``[height, width, channels]``, that may be written to."""
+        return np.array(self) if self._pixels is None else self._pixels.copy()
 
     def resized(self, size: tuple[int, int], box: Box | None = None, resample: int = Resampling.BILINEAR) -> Self:
         """Crop to `box` and scale to `size` in one resampling, decoding no more of the file than that needs.
@@ -181,7 +198,7 @@ class PILBase(Image.Image):
         box, resample = box or (0, 0, *self.size), Resampling(resample)
         waiting = self._undecoded
         if waiting is None:
-            return type(self).cast(decoding.resample_picture(self, size, box, resample))
+            return self._resampled(self, size, box, resample)
         turned = waiting.header.orientation >= 5
         stored_size = (size[1], size[0]) if turned else size
         stored_box = waiting.header.stored_box(box)
@@ -189,8 +206,18 @@ class PILBase(Image.Image):
             waiting.source, waiting.header, waiting.mode, stored_size, stored_box, resample
         )
         image = self._convert(image, waiting.mode, waiting.name)
-        small = decoding.resample_picture(image, stored_size, part, resample)
-        return type(self).cast(decoding.upright(small, waiting.header.orientation))
+        small = self._resampled(image, stored_size, part, resample)
+        turned_small = decoding.upright(small, waiting.header.orientation)
+        return small if turned_small is small else type(self).cast(turned_small)
+
+    @classmethod
+    def _resampled(cls, image: Image.Image, size: tuple[int, int], box: Box, resample: int) -> Self:
+        pixels = decoding.resample_pixels(image, size, box, resample)
+        return (
+            cls.cast(decoding.resample_picture(image, size, box, resample))
+            if pixels is None
+            else cls._of_pixels(pixels)
+        )
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -274,7 +301,7 @@ def image2tensor(image: Image.Image) -> Tensor:
 
     8-bit pictures stay uint8; 16-bit ones become float32 of 0 to 1, so that no value is lost.
     """
-    pixels = np.array(image)  # a copy that may be written to
+    pixels = image.pixels() if isinstance(image, PILBase) else np.array(image)  # a copy that may be written to
     if image.mode.startswith("I"):
         pixels = pixels.astype(np.float32) / 65535
     elif pixels.dtype == np.bool_:

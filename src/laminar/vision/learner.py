@@ -98,7 +98,7 @@ def vision_learner(
     *,
     normalize: bool = True,
     n_out: int | None = None,
-    pretrained: bool = True,
+    pretrained: bool | Weights = True,
     weights: Weights = None,
     cut: Cut = None,
     init: Callable[[Tensor], object] | None = nn.init.kaiming_normal_,
@@ -119,8 +119,10 @@ def vision_learner(
             without weights, with those of a training batch. Loaders that do so already, or whose batches do not say
             that they are pictures, are left as they are.
         n_out: outputs of the network; None for what the data need.
-        pretrained: begin with the weights that belong to `arch`; False begins from scratch.
-        weights: other weights to begin with, see `pretrained.find_weights`.
+        pretrained: begin with the weights that belong to `arch`; False begins from scratch. The weights themselves
+            may be given here too.
+        weights: other weights to begin with: a member of torchvision's enumerations of weights or its name, a path to
+            a ``.safetensors`` or ``.pth`` file, or a state dict.
         cut: where to cut the body, see `body.create_body`.
         init: draws the head's weights in place; None leaves torch's own start.
         custom_head: the head to use in place of `create_head`'s.
@@ -143,6 +145,8 @@ def vision_learner(
     check_keywords(options, [*_OWN_ARGUMENTS, *VisionLearnerOptions.__annotations__], "vision_learner")
     head_options: Any = {name: value for name, value in options.items() if name in HeadOptions.__annotations__}
     learner_options: Any = {name: value for name, value in options.items() if name not in head_options}
+    if not isinstance(pretrained, bool):
+        pretrained, weights = True, pretrained
     n_in = channels_of(dls) if n_in is None else n_in
     n_out = int(dls.c) if n_out is None else n_out
     found = _body(arch, pretrained, weights, cut, n_in)
