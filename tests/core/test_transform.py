@@ -408,3 +408,8 @@ def test_editors_see_the_constructors_arguments():
     import inspect
 
     assert list(inspect.signature(Shift).parameters) == ["by", "split_idx", "order"]
+
+
+def test_a_misspelt_argument_gets_a_suggestion():
+    with pytest.raises(TypeError, match=r"Shift\(\) got an unexpected keyword argument 'bye'. Did you mean 'by'"):
+        Shift(bye=3)

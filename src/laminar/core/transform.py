@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar
 
 from laminar.core.dispatch import RETAIN, Overload, OverloadTable, find_overload
+from laminar.core.errors import check_keywords
 from laminar.core.types import cast, is_torchvision_transform, retain_type
 
 __all__ = [
@@ -69,7 +70,13 @@ class _TransformMeta(type):
         function = args[0] if len(args) == 1 and not kwargs else None
         name = getattr(function, "__name__", None)
         if name not in _OVERLOADED or not inspect.isfunction(function):
-            return super().__call__(*args, **kwargs)
+            try:
+                return super().__call__(*args, **kwargs)
+            except TypeError:
+                known = inspect.signature(cls).parameters
+                if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
+                    check_keywords(kwargs, known, cls.__name__)
+                raise
         cls._tables[name].replace(function, f"{cls.__name__}.{name}")
         _forget(cls)
         return function

@@ -166,7 +166,8 @@ def _check_subfolders(root: Path, names: list[str]) -> None:
     for name in names:
         if not (root / name).is_dir():
             raise DataError(
-                f"{root} has no folder {name!r}.{suggest(name, there)} Its folders are: {_listed(there) or 'none'}."
+                f"{root} has no folder {name!r}.{suggest(name, there)} Its folders are: {_listed(there) or 'none'}. "
+                "Check the path, or name the folders that are there."
             )
 
 

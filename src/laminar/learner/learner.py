@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self, TypedDict, Unpack
+from typing import Any, Never, Self, TypedDict, Unpack
 
 import torch
 from torch import nn
@@ -17,6 +17,7 @@ from laminar.callbacks.mixed_precision import AMPMode, MixedPrecision, ScalerOpt
 from laminar.callbacks.progress import ProgressCallback, RowPrinter
 from laminar.callbacks.recorder import Recorder
 from laminar.callbacks.table import event_rows
+from laminar.core.errors import check_keywords
 from laminar.learner import inference, lr_find, saving
 from laminar.learner.callback_list import Callbacks
 from laminar.learner.export import ModelRecipe, export_learner
@@ -77,6 +78,7 @@ class Learner(Fitting):
 
     Raises:
         ConfigError: no loss was given and none follows from the data.
+        TypeError: an unknown argument, with the nearest known one.
     """
 
     def __init__(
@@ -97,7 +99,9 @@ class Learner(Fitting):
         moms: Moms = (0.95, 0.85, 0.95),
         default_cbs: bool = True,
         check: bool = True,
+        **unknown: Never,
     ) -> None:
+        check_keywords(unknown, ["dls", "model", *LearnerOptions.__annotations__], type(self).__name__)
         super().__init__(dls, model, loss_for(dls) if loss_func is None else loss_func, train_bn)
         self.opt_func, self.lr, self.splitter, self.moms = opt_func, lr, splitter, moms
         self.metrics = mk_metrics(metrics)
