@@ -146,7 +146,7 @@ def vision_learner(
     head_options: Any = {name: value for name, value in options.items() if name in HeadOptions.__annotations__}
     learner_options: Any = {name: value for name, value in options.items() if name not in head_options}
     if not isinstance(pretrained, bool):
-        pretrained, weights = True, pretrained
+        weights, pretrained = pretrained, True
     n_in = channels_of(dls) if n_in is None else n_in
     n_out = int(dls.c) if n_out is None else n_out
     found = _body(arch, pretrained, weights, cut, n_in)
