@@ -298,7 +298,5 @@ def test_metrics_of_two_learners_are_apart(make_learner, toys, tmp_path) -> None
 
 
 def test_a_misspelt_argument_of_the_learner_gets_a_suggestion():
-    with pytest.raises(
-        TypeError, match=r"unexpected keyword argument 'metric'. Did you mean 'metrics'"
-    ):
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'metric'. Did you mean 'metrics'"):
         Learner([[], []], nn.Linear(1, 1), loss_func=nn.MSELoss(), metric=None)

@@ -327,3 +327,27 @@ def test_the_class_says_which_tensor_is_made(picture: Image.Image) -> None:
         _tensor_cls = TensorScan
 
     assert type(ToTensor()(Scan.create(picture))) is TensorScan
+
+
+def photo(path: Path, size: tuple[int, int] = (120, 90)) -> Path:
+    rng = np.random.default_rng(0)
+    smooth = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize(size, Image.Resampling.BICUBIC)
+    smooth.save(path, quality=95)
+    return path
+
+
+def test_a_crop_scaled_without_pillow_is_the_one_pillow_gives(tmp_path: Path) -> None:
+    file, box = photo(tmp_path / "a.jpg"), (10, 5, 90, 85)
+    ours = np.asarray(PILImage.create(file).resized((64, 64), box)).astype(int)
+    with Image.open(file) as image:
+        theirs = np.asarray(image.convert("RGB").resize((64, 64), Image.Resampling.BILINEAR, box=box)).astype(int)
+    assert np.abs(ours - theirs).max() <= 2
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.7, 0.9, 0.97])
+def test_a_truncated_file_is_found_when_a_part_is_scaled(tmp_path: Path, share: float) -> None:
+    file = photo(tmp_path / "cut.jpg", (400, 300))
+    content = file.read_bytes()
+    file.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(DataError, match=r"cut\.jpg: cannot .* this picture"):
+        PILImage.create(file).resized((200, 200), (0, 0, 300, 300))
