@@ -66,7 +66,7 @@ class _TransformMeta(type):
         whole = inspect.signature(cls.__init__)  # type: ignore[misc]  # asked of a class, not of an object
         return whole.replace(parameters=[p for name, p in whole.parameters.items() if name != "self"])
 
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __call__(cls, /, *args: Any, **kwargs: Any) -> Any:
         function = args[0] if len(args) == 1 and not kwargs else None
         name = getattr(function, "__name__", None)
         if name not in _OVERLOADED or not inspect.isfunction(function):
