@@ -63,6 +63,7 @@ def get_grid(
     figsize: tuple[float, float] | None = None,
     title: str | None = None,
     double: bool = False,
+    lines: int = 1,
 ) -> AxesList:
     """Make axes for `n` things, in a grid as square as it gets; without ticks, the surplus switched off.
 
@@ -73,6 +74,7 @@ def get_grid(
         figsize: inches.
         title: over the whole figure.
         double: two axes for each thing.
+        lines: of text above each thing, for which room is made.
     """
     if n == 0:
         return AxesList()
@@ -80,7 +82,8 @@ def get_grid(
         nrows = math.ceil(n / ncols) if ncols else max(1, math.floor(math.sqrt(n)))
     ncols = ncols or math.ceil(n / nrows)
     columns, count = (ncols * 2, n * 2) if double else (ncols, n)
-    _, axes = subplots(nrows, columns, figsize=figsize, suptitle=title)
+    room = (columns * 3.0, nrows * (3.0 + 0.3 * (lines - 1)) + (0.3 if title else 0.0))
+    _, axes = subplots(nrows, columns, figsize=figsize or room, suptitle=title)
     flat = np.atleast_1d(np.asarray(axes, dtype=object)).flatten().tolist()
     for ax in flat[count:]:
         ax.set_axis_off()
@@ -251,7 +254,11 @@ def _show_any_results(
     figsize: tuple[float, float] | None = None,
 ) -> list[Any]:
     count = min(len(samples), max_n)
-    axes = list(ctxs) if ctxs is not None else get_grid(count, nrows, ncols, figsize=figsize, title="Target/Prediction")
+    axes = (
+        list(ctxs)
+        if ctxs is not None
+        else get_grid(count, nrows, ncols, figsize=figsize, title="Target/Prediction", lines=2)
+    )
     return AxesList(
         show_parts((*sample, *out), ctx=ax) for sample, out, ax in zip(samples[:count], outs, axes, strict=False)
     )
@@ -269,7 +276,7 @@ def _plot_any_top_losses(
     ncols: int | None = None,
     figsize: tuple[float, float] | None = None,
 ) -> list[Any]:
-    axes = get_grid(len(samples), nrows, ncols, figsize=figsize, title="Target/Prediction/Loss")
+    axes = get_grid(len(samples), nrows, ncols, figsize=figsize, title="Target/Prediction/Loss", lines=3)
     for sample, out, loss, ax in zip(samples, outs, losses, axes, strict=False):
         show_title(f"{float(loss):.2f}", ctx=show_parts((*sample, *out), ctx=ax))
     return axes

@@ -25,7 +25,11 @@ def show_class_results(
 ) -> list[Any]:
     """Draw pictures with class and prediction (see `laminar.core.show.show_results`)."""
     count = min(len(samples), max_n)
-    axes = list(ctxs) if ctxs is not None else get_grid(count, nrows, ncols, figsize=figsize, title="Target/Prediction")
+    axes = (
+        list(ctxs)
+        if ctxs is not None
+        else get_grid(count, nrows, ncols, figsize=figsize, title="Target/Prediction", lines=2)
+    )
     for sample, out, ax in zip(samples[:count], outs, axes, strict=False):
         sample[0].show(ctx=ax)
         right = str(sample[-1]) == str(out[0])
