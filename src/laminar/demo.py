@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from laminar.callbacks.lr_finder import steep, valley
 from laminar.core.errors import LaminarError
 from laminar.core.lazy import lazy_module
 from laminar.core.seed import set_seed
@@ -80,7 +81,8 @@ def train_both(
 
     learn = vision_learner(dls, arch, weights=weights, metrics=accuracy)
     print(f"\nFine-tuning {arch}, pretrained")
-    rate = learn.lr_find().valley
+    # Both rules are drawn. With a frozen body the descent begins early, and its middle, `valley`, is often too low.
+    rate = learn.lr_find(suggest_funcs=(steep, valley)).steep
     keep("learning_rate")
     tuned = timed(learn, lambda: learn.fine_tune(epochs, rate))
     learn.recorder.plot_loss()
