@@ -20,6 +20,7 @@ from laminar.callbacks import (
 from laminar.core.errors import ConfigError
 from laminar.core.types import TensorCategory, TensorImage
 from laminar.learner import Learner
+from laminar.metrics import mse
 
 
 def listening(asked: list[str]) -> Callback:
@@ -314,3 +315,25 @@ def test_an_optimiser_with_its_own_way_to_release_gradients_is_asked(make_learne
 
     make_learner(opt_func=Own).fit(1)
     assert len(released) >= 4
+
+
+def test_batches_without_a_target_are_refused_in_training():
+    learn = Learner([[torch.zeros(2, 3)], [torch.zeros(2, 3)]], nn.Linear(3, 1), loss_func=nn.MSELoss(), check=False)
+    with learn.no_bar(), learn.no_logging(), pytest.raises(ConfigError, match=r"1 input\(s\) and no target.*n_inp=1"):
+        learn.fit(1)
+
+
+def test_a_cancelled_batch_counts_for_nothing():
+    class OnlyFirst(Callback):
+        def before_batch(self):
+            if self.iter:
+                raise CancelBatchException
+
+    batches = [(torch.rand(4, 3), torch.rand(4, 1)) for _ in range(3)]
+    learn = Learner([batches, batches], nn.Linear(3, 1), loss_func=nn.MSELoss(), metrics=mse, check=False)
+    with learn.no_bar(), learn.no_logging():
+        learn.fit(1, cbs=OnlyFirst)
+    assert len(learn.recorder.losses) == 1
+    first = learn.validate(dl=batches[:1])
+    assert learn.recorder.values[-1][1] == pytest.approx(first[0])
+    assert learn.recorder.values[-1][2] == pytest.approx(first[1])

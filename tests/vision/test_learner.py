@@ -185,3 +185,15 @@ def test_weights_may_be_given_as_pretrained(dls: DataLoaders) -> None:
     learn = vision_learner(dls, tiny, pretrained=weights)
     assert torch.equal(learn.model[0][0].weight, weights["0.weight"])
     assert not learn.model[0][0].weight.requires_grad
+
+
+def test_loaders_that_come_later_are_normalised_as_the_model_expects(dls: DataLoaders) -> None:
+    learn = vision_learner(dls, tiny, weights=tiny().state_dict(), metrics=accuracy)
+    files = dls.valid_ds.items
+    ours = learn.get_preds(dl=learn.dls.test_dl(files))[0]
+    assert torch.equal(learn.get_preds(dl=dls.test_dl(files))[0], ours)
+    before = learn.validate()
+    assert learn.validate(dl=dls.valid) == before
+    learn.dls = dls  # as in progressive resizing
+    assert learn.validate() == before
+    assert not any(isinstance(step, Normalize) for step in dls.train.after_batch)

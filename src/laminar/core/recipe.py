@@ -105,7 +105,7 @@ def _transform_recipe(transform: Transform, tensors: dict[str, Tensor]) -> Json:
         raise ConfigError(
             f"cannot write torchvision's {transform!r} as data: it does not tell its arguments. "
             "If it only augments training data, leave it out of validation with split_idx=0; "
-            "else wrap it in a transform of your own and pass its class as trusted when loading."
+            "else wrap it in a transform of your own and pass its class when loading: trust=[...]."
         )
     arguments = {name: to_recipe(value, tensors) for name, value in init_arguments(transform, defaults=True).items()}
     return {"$transform": _importable_name(type(transform)), "arguments": arguments}
@@ -116,7 +116,7 @@ def _importable_name(thing: Any) -> str:
     if "<lambda>" in name or "<locals>" in name or not hasattr(thing, "__qualname__"):
         raise ConfigError(
             f"cannot write {name} as data: a lambda, a local function or an object without a name cannot be found "
-            "again. Define it at the top of a module and pass it as trusted when loading."
+            "again. Define it at the top of a module and pass it when loading: trust=[...]."
         )
     return name
 

@@ -273,6 +273,10 @@ class DataLoaders:
 DecodingLoader = (DataLoader, ForeignLoader)
 
 
+class UnknownOutputsError(ConfigError, AttributeError):
+    """The data do not say how many outputs a model needs; an AttributeError too, for ``hasattr(dls, "c")`` to work."""
+
+
 def get_c(dls: Any) -> int:
     """How many outputs a model needs for the targets of `dls`: what a transform says, else the number of classes.
 
@@ -289,7 +293,7 @@ def get_c(dls: Any) -> int:
                 return int(transform.c)
     vocab = train.vocab
     if vocab is None:
-        raise ConfigError("the data do not say how many outputs a model needs; pass n_out=... to the learner")
+        raise UnknownOutputsError("the data do not say how many outputs a model needs; pass n_out=... to the learner")
     several = isinstance(vocab, list) and vocab and isinstance(vocab[-1], list)
     return len(vocab[-1] if several else vocab)
 

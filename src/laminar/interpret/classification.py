@@ -109,6 +109,7 @@ class ClassificationInterpretation(Interpretation):
         norm_dec: int = 2,
         plot_txt: bool = True,
         figsize: tuple[float, float] | None = None,
+        dpi: float | None = None,
         ax: Any = None,
     ) -> Any:
         """Draw the confusion matrix.
@@ -120,6 +121,7 @@ class ClassificationInterpretation(Interpretation):
             norm_dec: digits behind the point, when normalised.
             plot_txt: write the numbers into the fields.
             figsize: inches.
+            dpi: pixels for an inch.
             ax: axes to draw on, made when None.
 
         Returns:
@@ -130,7 +132,7 @@ class ClassificationInterpretation(Interpretation):
         n = len(self.vocab)
         if ax is None:
             side = max(4.0, min(0.6 * n + 2, 16.0))
-            ax = plt.figure(figsize=figsize or (side, side)).gca()
+            ax = plt.figure(figsize=figsize or (side, side), dpi=dpi).gca()
         ax.imshow(shown, interpolation="nearest", cmap=cmap)
         ax.set_title(title)
         ax.set_xticks(range(n), self.vocab, rotation=90)

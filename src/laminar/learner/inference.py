@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch.utils.data as torch_data
@@ -10,22 +10,25 @@ from torch import Tensor
 
 from laminar.callbacks.predictions import EvaluateCallback, GatherPredsCallback
 from laminar.core.errors import ConfigError
+from laminar.core.transform import Transform
 from laminar.core.types import cast
 from laminar.learner.callback_list import Callbacks, as_list
 from laminar.learner.loop import TrainingLoop
+from laminar.learner.model_input import loader_for_model
 from laminar.metrics.base import AvgLoss, MetricSet, mk_metric
 from laminar.nn.decoding import activation_of, decodes_of
 
 __all__ = ["evaluation_loader", "get_preds", "predict", "show_results", "validate"]
 
 
-def evaluation_loader(dls: Any, ds_idx: int = 1, dl: Any = None) -> Any:
+def evaluation_loader(dls: Any, ds_idx: int = 1, dl: Any = None, model_tfms: Sequence[Transform] = ()) -> Any:
     """A loader over all items, in the order of the data set, without augmentation.
 
     Args:
         dls: the learner's loaders.
         ds_idx: 0 for the training set, 1 for the validation set.
         dl: another loader, or any iterable of batches, in place of these.
+        model_tfms: batch transforms that belong to the model, added where the loader lacks them.
 
     Raises:
         ConfigError: there is no such set.
@@ -36,7 +39,7 @@ def evaluation_loader(dls: Any, ds_idx: int = 1, dl: Any = None) -> Any:
             raise ConfigError(f"ds_idx={ds_idx}: there are {n} loaders. Pass a loader: dl=dls.test_dl(items).")
         dl = dls[ds_idx]
     if hasattr(dl, "eval_loader"):
-        return dl.eval_loader()
+        return loader_for_model(dl.eval_loader(), model_tfms)
     if type(dl) is torch_data.DataLoader and not isinstance(dl.dataset, torch_data.IterableDataset) and dl.batch_size:
         return torch_data.DataLoader(
             dl.dataset,

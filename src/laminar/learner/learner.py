@@ -171,7 +171,7 @@ class Learner(Fitting):
             dl: another loader instead.
             cbs: callbacks for this pass only.
         """
-        loader = inference.evaluation_loader(self.dls, ds_idx, dl)
+        loader = inference.evaluation_loader(self.dls, ds_idx, dl, self.model_tfms)
         return inference.validate(self, self.metrics, loader, cbs)
 
     def get_preds(
@@ -198,7 +198,7 @@ class Learner(Fitting):
         Returns:
             (inputs,) predictions, targets (None without labels), (decisions,) (losses), all on the CPU.
         """
-        loader = inference.evaluation_loader(self.dls, ds_idx, dl)
+        loader = inference.evaluation_loader(self.dls, ds_idx, dl, self.model_tfms)
         return inference.get_preds(self, loader, with_input, with_decoded, with_loss, act, cbs)
 
     def predict(self, item: Any, with_input: bool = False) -> tuple[Any, ...]:
@@ -223,7 +223,7 @@ class Learner(Fitting):
             shuffle: draw them at random.
             options: for the function that draws: ``nrows``, ``ncols``, ``figsize``, ``ctxs``.
         """
-        loader = inference.evaluation_loader(self.dls, ds_idx, dl)
+        loader = inference.evaluation_loader(self.dls, ds_idx, dl, self.model_tfms)
         with self.no_bar():
             return inference.show_results(self, loader, max_n, shuffle, options)
 

@@ -29,9 +29,11 @@ from laminar.callbacks.table import EventTable
 from laminar.core.device import default_device, to_device
 from laminar.core.errors import ConfigError
 from laminar.core.seed import get_random_states, set_random_states
+from laminar.core.transform import Transform
 from laminar.core.types import plain
 from laminar.learner.callback_list import CallbackOwner
 from laminar.learner.freezing import eval_frozen_norms
+from laminar.learner.model_input import loaders_for_model
 
 __all__ = ["TrainingLoop"]
 
@@ -59,6 +61,7 @@ class TrainingLoop(CallbackOwner):
 
     def __init__(self, dls: Any, model: nn.Module, loss_func: Callable[..., Any], train_bn: bool = True) -> None:
         super().__init__()
+        self.model_tfms: Sequence[Transform] = ()  # batch transforms that belong to the model: its normalisation
         self.dls, self.model, self.loss_func, self.train_bn = dls, model, loss_func, train_bn
         self.logger: Callable[[list[Any]], None] = print
         # the pass that runs
@@ -84,6 +87,15 @@ class TrainingLoop(CallbackOwner):
         self._device = torch.device("cpu")
         self._n_inp: int | None = None  # how many parts of a batch are inputs; None: all but the last
         self._bind()
+
+    @property
+    def dls(self) -> Any:
+        """The loaders. New ones that lack the model's own batch transforms are taken with these added, to a copy."""
+        return self._dls
+
+    @dls.setter
+    def dls(self, dls: Any) -> None:
+        self._dls = loaders_for_model(dls, self.model_tfms)
 
     # ---- a fit, from the outside in ----------------------------------------------------------------------------------
 
@@ -153,6 +165,7 @@ class TrainingLoop(CallbackOwner):
 
     def _one_batch(self, batch: Any) -> None:
         self._receive(batch)
+        self.pred = self.loss = self.loss_grad = None  # of the batch before; nobody may take it for this one's
         self.should_step = True
         try:
             self.fire.before_batch()
@@ -163,7 +176,7 @@ class TrainingLoop(CallbackOwner):
                     self.loss_grad = self.loss_func(self.pred, *self.yb)
                     self.loss = self.loss_grad.detach()
                 self.fire.after_loss()
-            if self.training and self.yb:
+            if self.training:
                 self._backward()
                 if self.should_step:
                     self._step()
@@ -176,6 +189,12 @@ class TrainingLoop(CallbackOwner):
         self.fire.after_batch()
 
     def _backward(self) -> None:
+        if self.loss_grad is None:
+            raise ConfigError(
+                f"there is no loss to learn from: the batch has {len(self.xb)} input(s) and no target. Batches are "
+                "tuples (input, target); of several parts, say how many are inputs: DataLoaders(..., n_inp=1). A model or "
+                "a callback that makes its own loss sets self.learn.loss_grad in after_loss."
+            )
         try:
             self.fire.before_backward()
             self.scaler.scale(self.loss_grad).backward()

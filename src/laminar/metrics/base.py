@@ -262,7 +262,8 @@ def mk_metrics(metrics: Any) -> list[Metric]:
     """Make fresh metrics of one, of a list, or of None."""
     if metrics is None:
         return []
-    given: Sequence[Any] = list(metrics) if isinstance(metrics, Iterable) and not callable(metrics) else [metrics]
+    several = isinstance(metrics, Iterable) and not callable(metrics) and not isinstance(metrics, str)
+    given: Sequence[Any] = list(metrics) if several else [metrics]
     return [mk_metric(m) for m in given]
 
 
@@ -282,7 +283,12 @@ class MetricSet:
             metric.reset()
 
     def accumulate(self, learn: BatchState) -> None:
-        """Take in one batch; an error gets a note with the metric's name and what it was given."""
+        """Take in one batch; an error gets a note with the metric's name and what it was given.
+
+        A batch that was cancelled before it had a loss counts for nothing.
+        """
+        if learn.pred is None or (learn.yb and learn.loss is None):
+            return
         for metric in self.metrics:
             try:
                 metric.accumulate(learn)

@@ -45,7 +45,10 @@ def Adam(
 
 
 def SGD(params: Params, lr: float, mom: float = 0.0, wd: float = 0.0, decouple_wd: bool = True) -> Optimizer:
-    """Make torch's SGD, fused where it can be.
+    """Make torch's SGD, fused where it can be: not with momentum.
+
+    When the very first step is skipped because gradients are infinite, torch's fused kernel (2.15) leaves the momentum
+    it has just allocated uninitialised, and the next step adds that to the weights.
 
     Args:
         params: parameters or parameter groups.
@@ -56,8 +59,10 @@ def SGD(params: Params, lr: float, mom: float = 0.0, wd: float = 0.0, decouple_w
             gradient. Without momentum, the two are the same.
     """
     kind: Callable[..., Optimizer] = DecoupledSGD if decouple_wd and mom else torch.optim.SGD
+    if kind is DecoupledSGD or mom:
+        return kind(params, lr=lr, momentum=mom, weight_decay=wd)
     params, fused = _fusible(params)
-    return kind(params, lr=lr, momentum=mom, weight_decay=wd, fused=fused)
+    return kind(params, lr=lr, weight_decay=wd, fused=fused)
 
 
 def RMSProp(
@@ -115,13 +120,10 @@ class DecoupledSGD(torch.optim.SGD):
         lr: learning rate.
         momentum: share of the last update that is kept.
         weight_decay: weights shrink by ``lr * weight_decay`` each step; groups keep it as ``"decoupled_decay"``.
-        fused: use torch's fused kernel.
     """
 
-    def __init__(
-        self, params: Params, lr: float, momentum: float = 0.0, weight_decay: float = 0.0, fused: bool | None = None
-    ) -> None:
-        super().__init__(_with_decay(params, weight_decay), lr=lr, momentum=momentum, fused=fused)
+    def __init__(self, params: Params, lr: float, momentum: float = 0.0, weight_decay: float = 0.0) -> None:
+        super().__init__(_with_decay(params, weight_decay), lr=lr, momentum=momentum)
 
     def step(self, closure: Any = None) -> Any:
         """Shrink the weights, then take torch's step."""

@@ -97,6 +97,8 @@ class PILBase(Image.Image):
             source = Path(source)
         elif isinstance(source, bytearray | memoryview):
             source = bytes(source)
+        elif hasattr(source, "read"):  # an open file, an upload
+            source = source.read()
         if not isinstance(source, Path | bytes):
             raise DataError(
                 f"{cls.__name__}.create takes a path, bytes, an array, a tensor or a Pillow image, got "

@@ -153,9 +153,12 @@ def vision_learner(
     model = _with_head(found.body, n_out, n_in, init, custom_head, head_options)
     if channels_last or (channels_last is None and is_convolutional(model)):
         model = model.to(memory_format=torch.channels_last)
+    given = dls
     if normalize:
         dls = normalized(dls, found.mean, found.std)
     learn = Learner(dls, model, **{"splitter": body_splitter, **learner_options})
+    if dls is not given:  # loaders that come later are normalised alike
+        learn.model_tfms = [dls.train.after_batch.find(Normalize)]
     if custom_head is None:
         learn.model_recipe = (create_vision_model, _recipe(arch, n_out, n_in, cut, head_options))
     return learn.freeze() if pretrained or weights is not None else learn
