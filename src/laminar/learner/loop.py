@@ -192,8 +192,8 @@ class TrainingLoop(CallbackOwner):
         if self.loss_grad is None:
             raise ConfigError(
                 f"there is no loss to learn from: the batch has {len(self.xb)} input(s) and no target. Batches are "
-                "tuples (input, target); of several parts, say how many are inputs: DataLoaders(..., n_inp=1). A model or "
-                "a callback that makes its own loss sets self.learn.loss_grad in after_loss."
+                "tuples (input, target); of several parts, say how many are inputs: DataLoaders(..., n_inp=1). A model "
+                "or a callback that makes its own loss sets self.learn.loss_grad in after_loss."
             )
         try:
             self.fire.before_backward()
