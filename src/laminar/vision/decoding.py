@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 from PIL import Image, ImageOps
+from torch import Tensor
 from torch.nn import functional as F
 
 from laminar.core.errors import DataError
@@ -36,6 +37,9 @@ __all__ = [
     "read_header",
     "resample_picture",
     "resample_pixels",
+    "scale_pixels",
+    "scales_by_torch",
+    "whole_box",
 ]
 
 Source: TypeAlias = Path | bytes
@@ -78,11 +82,13 @@ class Header:
         size: width and height as stored, before `orientation` is applied.
         mode: Pillow's mode of the stored pixels.
         orientation: EXIF orientation, 1 (upright) to 8.
+        format: Pillow's name for the kind of file.
     """
 
     size: tuple[int, int]
     mode: str
     orientation: int
+    format: str
 
     @property
     def upright_size(self) -> tuple[int, int]:
@@ -179,7 +185,7 @@ def read_header(source: Source) -> Header:
     """
     with reading(source, "open"):
         image = open_source(source)
-        header = Header(image.size, image.mode, orientation_of(image))
+        header = Header(image.size, image.mode, orientation_of(image), image.format or "")
     _last_opened.keep(source, image)
     return header
 
@@ -299,31 +305,52 @@ def array_to_image(array: np.ndarray) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(array))
 
 
+def whole_box(box: Box) -> tuple[int, int, int, int]:
+    """The nearest whole pixels."""
+    left, top, right, bottom = map(round, box)
+    return left, top, right, bottom
+
+
+def scales_by_torch(size: tuple[int, int], box: Box, resample: int) -> bool:
+    """Whether torch has what a crop to `box` scaled to `size` needs: filter, whole pixels, and something to scale."""
+    whole = whole_box(box)
+    return resample in _TORCH_FILTERS and whole == box and (whole[2] - whole[0], whole[3] - whole[1]) != size
+
+
+def scale_pixels(pixels: Tensor, size: tuple[int, int], resample: int) -> Pixels:
+    """Scale by torch's kernel for bytes, which agrees with Pillow's to 1/255 and takes a third of its time.
+
+    Args:
+        pixels: uint8 ``[height, width, channels]``, contiguous.
+        size: width and height of the result.
+        resample: BILINEAR or BICUBIC; with antialiasing.
+    """
+    channels_last = pixels[None].permute(0, 3, 1, 2)  # of four dimensions, so that torch sees the order and keeps it
+    out = F.interpolate(channels_last, (size[1], size[0]), mode=_TORCH_FILTERS[resample], antialias=True)
+    return out[0].permute(1, 2, 0).numpy()
+
+
 def resample_pixels(image: Image.Image, size: tuple[int, int], box: Box, resample: int) -> Pixels | None:
-    """Crop to `box` and scale to `size` by torch's kernel for bytes, which agrees with Pillow's to 1/255 and takes a
-    third of its time.
+    """Crop to `box` and scale to `size` by torch.
 
     Returns:
         uint8 ``[height, width]`` or ``[height, width, 3]``; None where Pillow has to do it (`resample_picture`): other
         filters and modes, boxes that are no whole pixels, nothing to scale.
     """
-    whole = tuple(map(round, box))
-    mode = _TORCH_FILTERS.get(resample)
-    scales = (whole[2] - whole[0], whole[3] - whole[1]) != size
-    if image.mode not in ("RGB", "L") or mode is None or whole != box or not scales:
+    if image.mode not in ("RGB", "L") or not scales_by_torch(size, box, resample):
         return None
-    cropped = image if whole == (0, 0, *image.size) else image.crop((whole[0], whole[1], whole[2], whole[3]))
-    pixels = torch.from_numpy(np.array(cropped)).view(1, cropped.height, cropped.width, -1)
-    channels_last = pixels.permute(0, 3, 1, 2)  # of four dimensions, so that torch sees the order and keeps it
-    out = F.interpolate(channels_last, (size[1], size[0]), mode=mode, antialias=True)[0].permute(1, 2, 0).numpy()
+    whole = whole_box(box)
+    cropped = image if whole == (0, 0, *image.size) else image.crop(whole)
+    pixels = torch.from_numpy(np.array(cropped)).view(cropped.height, cropped.width, -1)
+    out = scale_pixels(pixels, size, resample)
     return out[:, :, 0] if image.mode == "L" else out
 
 
 def resample_picture(image: Image.Image, size: tuple[int, int], box: Box, resample: int) -> Image.Image:
     """Crop to `box` and scale to `size` by Pillow, in one step, with antialiasing unless `resample` is NEAREST."""
-    whole = tuple(map(round, box))
+    whole = whole_box(box)
     if (whole[2] - whole[0], whole[3] - whole[1]) == size and whole == box:
-        return image.crop((whole[0], whole[1], whole[2], whole[3]))
+        return image.crop(whole)
     return image.resize(size, Image.Resampling(resample), box=box)
 
 

@@ -26,6 +26,7 @@ from laminar.core.types import TensorBase, TensorImage, TensorImageBW, TensorMas
 from laminar.data.transforms import ToTensor
 from laminar.vision import decoding
 from laminar.vision.decoding import Box, Header, Pixels, Resampling, Source
+from laminar.vision.jpeg import cut_jpeg
 
 __all__ = [
     "PILBase",
@@ -204,6 +205,9 @@ class PILBase(Image.Image):
         turned = waiting.header.orientation >= 5
         stored_size = (size[1], size[0]) if turned else size
         stored_box = waiting.header.stored_box(box)
+        pixels = cut_jpeg(waiting.source, waiting.header, waiting.mode, stored_size, stored_box, resample)
+        if pixels is not None:
+            return self._of_pixels(pixels)
         image, part = decoding.decode_resized(
             waiting.source, waiting.header, waiting.mode, stored_size, stored_box, resample
         )
