@@ -5,9 +5,9 @@ default range (8 to 100 % of the area), conversion to a tensor of bytes, labels 
 collating to one uint8 batch of 64 on the CPU. Not included: conversion to float, normalisation, batch augmentation, the
 copy to a device. Every library goes through its own loader, shuffling, without workers.
 
-Measured twice: with the photos as they are, and with some of them enlarged to 12 megapixels, as cameras make them. Before
-that, how far laminar's way to a crop (reduced-scale decoding, scaling in bytes) is from the exact one: peak signal to
-noise ratio against decoding in full and Pillow's own cropping and antialiased scaling.
+Measured twice: with the photos as they are, and with some of them enlarged to 12 megapixels, as cameras make them.
+Before that, how far laminar's way to a crop (reduced-scale decoding, scaling in bytes) is from the exact one: peak
+signal to noise ratio against decoding in full and Pillow's own cropping and antialiased scaling.
 """
 
 import argparse

@@ -1,4 +1,3 @@
-import io
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -85,7 +84,7 @@ def test_a_picture_much_larger_than_needed_is_decoded_at_a_reduced_scale_instead
 def test_a_truncated_file_is_named(photo: Callable[..., Path]) -> None:
     file = photo()
     file.write_bytes(file.read_bytes()[:1500])
-    with pytest.raises(DataError, match="photo.jpg"):
+    with pytest.raises(DataError, match=r"photo\.jpg"):
         PILImage.create(file).resized((64, 64), (30, 20, 150, 110))
 
 

@@ -1,4 +1,4 @@
-"""JPEG files by torchcodec, where it is installed (extra ``fast``): pixels go straight to torch, without Pillow's copies.
+"""JPEG files by torchcodec, where it is installed (extra ``fast``): pixels go to torch without Pillow's copies.
 
 Both stand on libjpeg-turbo and give the same pixels. What torchcodec cannot read is left to Pillow, file by file.
 """
@@ -21,7 +21,7 @@ __all__ = ["cut_jpeg", "decoder"]
 
 @cache
 def decoder() -> Callable[..., Any] | None:
-    """torchcodec's decoder for JPEG files, or None; one that is installed but cannot be used is warned of, once."""
+    """Torchcodec's decoder for JPEG files, or None; one that is installed but cannot be used is warned of, once."""
     if importlib.util.find_spec("torchcodec") is None:
         return None
     try:
@@ -53,7 +53,9 @@ def cut_jpeg(
         uint8 ``[height, width, 3]``; None where Pillow has to do it: no torchcodec, another kind of file, a damaged
         one, one to be turned upright, one that Pillow decodes at a reduced scale, or a filter torch does not have.
     """
-    plain_colours = header.format == "JPEG" and header.mode in ("RGB", "L") and mode == "RGB" and header.orientation == 1
+    plain_colours = (
+        header.format == "JPEG" and header.mode in ("RGB", "L") and mode == "RGB" and header.orientation == 1
+    )
     reducible = (box[2] - box[0]) >= 2 * size[0] and (box[3] - box[1]) >= 2 * size[1]
     if not plain_colours or reducible or not scales_by_torch(size, box, resample):
         return None
