@@ -1,5 +1,6 @@
 import copy
 import random
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -300,3 +301,24 @@ def test_a_float_picture_stays_between_its_values(picture: Image.Image) -> None:
     assert out.dtype is torch.float32
     assert out.min() >= 0
     assert out.max() <= 1
+
+
+@pytest.mark.parametrize(
+    "make", [lambda p: Resize(24, p=p), lambda p: RandomResizedCrop(32, p=p), lambda p: RandomCrop(36, p=p)]
+)
+def test_p_is_the_share_of_samples_that_are_cut_at_random(make: Callable[[float], object]) -> None:
+    random.seed(0)
+    picture = PILImage.create(np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8))
+    central = np.asarray(make(1.0)(picture, split_idx=1))
+
+    def share_at_random(p: float) -> float:
+        return np.mean([not np.array_equal(np.asarray(make(p)(picture, split_idx=0)), central) for _ in range(60)])
+
+    assert share_at_random(0.0) == 0
+    assert 0.15 < share_at_random(0.4) < 0.65
+    assert share_at_random(1.0) > 0.8
+
+
+def test_what_draws_nothing_takes_no_probability() -> None:
+    with pytest.raises(TypeError, match="'p'"):
+        CropPad(24, p=0.5)

@@ -99,7 +99,7 @@ class _CutTransform(RandTransform):
     def before_call(self, b: Any, split_idx: int | None) -> None:
         """Draw the position; the size of the first picture serves points and boxes that do not know theirs."""
         self._sample_size = _first_size(b, self)
-        self.draw(training=not split_idx)
+        self.draw(training=not split_idx and (self.p >= 1.0 or random.random() < self.p))
 
     def draw(self, training: bool) -> None:
         """Draw what `cut` needs, on `self`."""
@@ -147,6 +147,7 @@ class Resize(_CutTransform):
         method: ``Crop`` the longer side (at a random place in training), ``Pad`` the shorter, or ``Squish``.
         pad_mode: what ``Pad`` fills with.
         resamples: Pillow's filters for pictures and for masks.
+        p: probability of a random place in training; the others are treated as in validation.
 
     >>> Resize((192, 256), method="pad").size
     (192, 256)
@@ -205,6 +206,7 @@ class RandomResizedCrop(_CutTransform):
         resamples: Pillow's filters for pictures and for masks.
         val_xtra: in validation, how much larger than `size` to squish to before the middle is taken (rounded up to
             multiples of 8 pixels).
+        p: probability of a random part in training; the others are treated as in validation.
     """
 
     pad_mode = PadMode.Zeros  # never needed: the part lies inside
@@ -269,6 +271,7 @@ class RandomCrop(_CutTransform):
 
     Args:
         size: height and width, or one number for both.
+        p: probability of a random place in training; the others are treated as in validation.
     """
 
     pad_mode = PadMode.Zeros
@@ -310,8 +313,8 @@ class CropPad(_CutTransform):
     deterministic = True
     resamples = _SMOOTH
 
-    def __init__(self, size: SizeArgument, pad_mode: PadMode | str = PadMode.Zeros, *, p: float = 1.0) -> None:
-        super().__init__(p=p)
+    def __init__(self, size: SizeArgument, pad_mode: PadMode | str = PadMode.Zeros) -> None:
+        super().__init__()
         self.size = size
         self.pad_mode = PadMode(pad_mode)
         _width_height(size)
