@@ -152,10 +152,52 @@ def test_a_pictures_augmentation_does_not_depend_on_its_batch(name: str) -> None
     torch.testing.assert_close(apart, together[[3, 1]], atol=2e-5, rtol=0)
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", [name for name in ALL if name not in ("crop", "resized")])
 def test_nothing_happens_to_validation_batches(name: str) -> None:
     batch = dotted_batch()
     assert ALL[name]()(batch, split_idx=1) is batch
+
+
+SIZED: dict[str, Callable[[], object]] = {
+    "step": lambda: Rotate(90, p=1.0, size=(24, 32)),
+    "recipe": lambda: aug_transforms(size=(24, 32), max_lighting=0.9, p_lighting=1.0)[0],
+    "crop": lambda: RandomResizedCropGPU((24, 32), min_scale=0.1),
+    "recipe with crop": lambda: aug_transforms(size=(24, 32), min_scale=0.3)[0],
+}
+
+
+@pytest.mark.parametrize("name", SIZED)
+def test_a_size_holds_for_validation_where_nothing_is_random(name: str) -> None:
+    image, mask, points, *_ = SIZED[name]()(dotted_batch(), split_idx=1)
+    assert image.shape == (N, 3, 24, 32)
+    assert mask.shape == (N, 24, 32)
+    x, y = DOT
+    torch.testing.assert_close(plain(points)[0, 0], torch.tensor([(x + 0.5) / 2, (y + 0.5) / 2]), atol=0.3, rtol=0)
+    assert centre_of(plain(image)[0, 0]) == pytest.approx(plain(points)[0, 0].tolist(), abs=0.35)
+    ramp = torch.linspace(0.2, 0.8, WIDTH).expand(1, 3, HEIGHT, WIDTH)
+    out = plain(SIZED[name]()(TensorImage(ramp), split_idx=1))
+    torch.testing.assert_close(out[0, 0, 0], torch.linspace(0.2, 0.8, 32), atol=0.01, rtol=0)
+
+
+def test_validation_takes_the_middle_of_the_right_shape() -> None:
+    wide = torch.linspace(0, 1, 200).expand(1, 3, 50, 200)
+    out = plain(RandomResizedCropGPU(20, ratio=(1, 1))(TensorImage(wide), split_idx=1))
+    assert (out.min(), out.max()) == (pytest.approx(75 / 200, abs=0.01), pytest.approx(125 / 200, abs=0.01))
+    half = plain(RandomResizedCropGPU(20, ratio=(1, 1), valid_scale=0.5)(TensorImage(wide), split_idx=1))
+    assert half.max() - half.min() == pytest.approx(25 / 200, abs=0.01)
+
+
+def test_a_random_part_has_the_shape_asked_for_on_any_picture() -> None:
+    # x and y as colours tell how much of the picture's width and height a part covers
+    across, down = torch.linspace(0, 300, 300).expand(100, 300), torch.linspace(0, 100, 100)[:, None].expand(100, 300)
+    picture = TensorImage(torch.stack([across, down, down]).expand(40, 3, 100, 300))
+    out = plain(RandomResizedCropGPU(30, min_scale=0.05, ratio=(1.5, 2.0))(picture, split_idx=0))
+    extent = out.amax((2, 3)) - out.amin((2, 3))
+    ratios = extent[:, 0] / extent[:, 1]
+    assert ratios.min() > 1.45
+    assert ratios.max() < 2.05
+    assert extent[:, 1].max() > 80
+    assert extent[:, 1].min() < 60
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -280,6 +322,15 @@ def test_size_and_padding_come_from_the_steps() -> None:
     assert joined(pictures(), split_idx=0).shape == (N, 3, 30, 30)
 
 
+def test_what_extra_steps_ask_for_is_kept_in_the_recipe() -> None:
+    extra = RandomResizedCropGPU(32, mode="nearest", pad_mode="border", mode_mask="bilinear")
+    joined = aug_transforms(xtra_tfms=[extra])[0]
+    assert (joined.size, joined.mode, joined.pad_mode, joined.mode_mask) == (32, "nearest", "border", "bilinear")
+    assert joined(pictures(), split_idx=0).shape[-2:] == (32, 32)
+    asked = aug_transforms(xtra_tfms=[extra], size=20, mode="bicubic", align_corners=False)[0]
+    assert (asked.size, asked.mode, asked.pad_mode, asked.align_corners) == (20, "bicubic", "border", False)
+
+
 def test_shrinking_much_averages_first() -> None:
     stripes = TensorImage((torch.arange(256) % 2).float().expand(2, 3, 256, 256))
     out = plain(Augment(size=32)(stripes, split_idx=0))
@@ -371,6 +422,8 @@ def test_batch_draws_once_for_all() -> None:
     same = TensorImage(pictures()[:1].repeat(N, 1, 1, 1))
     out = plain(aug_transforms(batch=True, p_affine=1.0)[0](same, split_idx=0))
     assert all(torch.allclose(picture, out[0], atol=1e-5) for picture in out)
+    crops = plain(RandomResizedCropGPU(24, batch=True)(same, split_idx=0))
+    assert all(torch.equal(picture, crops[0]) for picture in crops)
 
 
 def test_probability_is_per_picture() -> None:

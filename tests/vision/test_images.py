@@ -271,6 +271,26 @@ def test_masks_of_other_kinds_keep_their_ids() -> None:
     assert pixels(PILMask.create(grey)).tolist() == [[5, 6]]
 
 
+SHRINK = {
+    "resized": lambda mask: mask.resized((7, 9)),
+    "to_thumb": lambda mask: mask.to_thumb(9),
+    "resize": lambda mask: mask.resize((7, 9)),
+    "thumbnail": lambda mask: mask.thumbnail((9, 9)) or mask,
+}
+
+
+@pytest.mark.parametrize("as_file", [True, False])
+@pytest.mark.parametrize("shrink", SHRINK)
+def test_scaling_a_mask_invents_no_classes(shrink: str, as_file: bool, tmp_path: Path) -> None:
+    ids = np.random.default_rng(0).choice(np.array([0, 7, 200], dtype=np.uint8), (40, 30))
+    Image.fromarray(ids).save(tmp_path / "mask.png")
+    mask = PILMask.create(tmp_path / "mask.png" if as_file else ids)
+    small = SHRINK[shrink](mask)
+    assert isinstance(small, PILMask)
+    assert small.size == (7, 9)
+    assert set(np.unique(np.asarray(small))) <= {0, 7, 200}
+
+
 def test_a_coloured_mask_is_refused(picture: Image.Image, tmp_path: Path) -> None:
     path = tmp_path / "mask.png"
     picture.save(path)

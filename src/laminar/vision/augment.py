@@ -21,9 +21,10 @@ from laminar.core.random import rand_per_item, uniform_per_item
 from laminar.core.transform import Transform, to_transform
 from laminar.core.types import TensorImageBase, plain
 from laminar.vision.cutting import PadMode
+from laminar.vision.homography import Size
 from laminar.vision.light import Brightness, Contrast, Hue, LightTransform, Saturation, lit
 from laminar.vision.lighting import compose_light
-from laminar.vision.moving import BatchTransform, MovingTransform, SizeArgument
+from laminar.vision.moving import BatchTransform, MovingTransform, SizeArgument, as_size
 from laminar.vision.space import Dihedral, Flip, RandomResizedCropGPU, Rotate, SpaceTransform, Warp, Zoom
 
 __all__ = [
@@ -56,7 +57,7 @@ class Augment(MovingTransform):
     Args:
         space: steps that move pixels, in order.
         light: steps that change colours, in order.
-        size: height and width of the result, or one number; None keeps them.
+        size: height and width of the result, or one number, for validation too; None keeps them.
         mode: resampling of pictures: "bilinear", "nearest" or "bicubic".
         pad_mode: what lies beyond the edges.
         mode_mask: resampling of masks.
@@ -73,16 +74,24 @@ class Augment(MovingTransform):
     mode_mask: str = "nearest"
     align_corners: bool = True
 
-    def __post_init__(self) -> None:
-        Transform.__init__(self)
-        self.pad_mode = PadMode(self.pad_mode)
-
     def draw_state(self, n: int) -> None:
         """Draw every step, and multiply."""
-        nothing = torch.eye(3).expand(n, 3, 3), torch.eye(3, 4).expand(n, 3, 4)
-        self._maps = reduce(torch.matmul, (step.maps(n, self._picture_size) for step in self.space), nothing[0])
-        self._lights = reduce(compose_light, (step.lights(n) for step in self.light), nothing[1])
-        self._hues = reduce(torch.add, (step.hues(n) for step in self.light), torch.zeros(n))
+        self._light_nothing(n)
+        self._maps = reduce(torch.matmul, (step.maps(n, self._picture_size) for step in self.space), torch.eye(3).expand(n, 3, 3))
+        self._lights = reduce(compose_light, (step.lights(n) for step in self.light), self._lights)
+        self._hues = reduce(torch.add, (step.hues(n) for step in self.light), self._hues)
+
+    def rest_state(self, n: int) -> None:
+        """Scale only."""
+        super().rest_state(n)
+        self._light_nothing(n)
+
+    def _light_nothing(self, n: int) -> None:
+        self._lights, self._hues = torch.eye(3, 4).expand(n, 3, 4), torch.zeros(n)
+
+    def still_maps(self, n: int, size: Size) -> Tensor:
+        """All steps, in order."""
+        return reduce(torch.matmul, (step.still_maps(n, size) for step in self.space), torch.eye(3).expand(n, 3, 3))
 
     def moved_pictures(self, pictures: Tensor) -> Tensor:
         """Light, convert and resample ``[n, channels, height, width]``, a few pictures at a time."""
@@ -151,22 +160,26 @@ def _erase(picture: Tensor, share: float, log_aspect: float, across: float, down
     hole.copy_(noise if picture.is_floating_point() else noise.mul_(64).add_(128).clamp_(0, 255))
 
 
+_SETTINGS = ("size", "mode", "pad_mode", "mode_mask", "align_corners")
+
+
 def setup_aug_tfms(tfms: Iterable[Any]) -> list[Transform]:
     """Join all steps of space and of light of a list into one `Augment`; the other transforms stay as they are.
 
     The list and its transforms are not changed.
 
     Args:
-        tfms: batch transforms. Size, modes and padding come from the first step that sets a size, else from the
-            first step of space.
+        tfms: batch transforms. Size, modes and padding are each taken from the first step in which they are not the
+            default.
     """
     space: list[SpaceTransform] = []
     light: list[LightTransform] = []
     others: list[Transform] = []
-    moving: list[Augment | SpaceTransform] = []
+    settings: dict[str, Any] = {}
     for step in map(to_transform, tfms):
         if isinstance(step, Augment | SpaceTransform):
-            moving.append(step)
+            given = {name: getattr(step, name) for name in _SETTINGS}
+            settings = {name: value for name, value in given.items() if value != getattr(Augment, name)} | settings
         if isinstance(step, Augment):
             space += step.space
             light += step.light
@@ -176,19 +189,9 @@ def setup_aug_tfms(tfms: Iterable[Any]) -> list[Transform]:
             light.append(step)
         else:
             others.append(step)
-    if not space and not light:
+    if not space and not light and "size" not in settings:
         return others
-    leading = next((step for step in moving if step.size is not None), moving[0] if moving else SpaceTransform())
-    joined = Augment(
-        space,
-        light,
-        size=leading.size,
-        mode=leading.mode,
-        pad_mode=leading.pad_mode,
-        mode_mask=leading.mode_mask,
-        align_corners=leading.align_corners,
-    )
-    return [joined, *others]
+    return [Augment(space, light, **settings), *others]
 
 
 def aug_transforms(
@@ -224,8 +227,9 @@ def aug_transforms(
         p_affine: probability of each of rotation, zoom and warp.
         p_lighting: probability of each of brightness and contrast.
         xtra_tfms: more batch transforms; steps of space and light among them are joined in.
-        size: height and width of the result, or one number; None keeps them.
-        mode: resampling of pictures.
+        size: height and width of the result, or one number, for validation too; None keeps them.
+        mode: resampling of pictures; this, `size`, `pad_mode` and `align_corners`, left at their defaults, are those of
+            `xtra_tfms`.
         pad_mode: what lies beyond the edges.
         align_corners: as in `torch.nn.functional.grid_sample`.
         batch: all pictures of a batch get the same draw.
@@ -235,7 +239,7 @@ def aug_transforms(
     ['Flip', 'Rotate', 'Zoom']
     """
     max_rotate, max_lighting, max_warp = max_rotate * mult, max_lighting * mult, max_warp * mult
-    steps: list[Any] = []
+    steps: list[Any] = [Augment(size=size, mode=mode, pad_mode=pad_mode, align_corners=align_corners)]
     if do_flip or flip_vert:
         steps.append(Dihedral(p=0.5, batch=batch) if flip_vert else Flip(p=0.5, batch=batch))
     if max_warp:
@@ -245,15 +249,16 @@ def aug_transforms(
     if min_zoom < 1 or max_zoom > 1:
         steps.append(Zoom(min_zoom, max_zoom, p=p_affine, batch=batch))
     if min_scale != 1.0:
-        steps.append(RandomResizedCropGPU(size, min_scale=min_scale, ratio=(1, 1), batch=batch))
+        steps.append(RandomResizedCropGPU(size, min_scale=min_scale, ratio=_aspect(size), batch=batch))
     if max_lighting:
         steps += [
             Brightness(max_lighting, p=p_lighting, batch=batch),
             Contrast(max_lighting, p=p_lighting, batch=batch),
         ]
-    joined = setup_aug_tfms([*steps, *(xtra_tfms or ())])
-    if joined and isinstance(joined[0], Augment):
-        augment = joined[0]
-        augment.size, augment.mode, augment.align_corners = size, mode, align_corners
-        augment.pad_mode = PadMode(pad_mode)
-    return joined
+    return setup_aug_tfms([*steps, *(xtra_tfms or ())])
+
+
+def _aspect(size: SizeArgument) -> tuple[float, float] | None:
+    """Least and largest width over height of a part that is scaled to `size` and shall not be distorted."""
+    wanted = as_size(size)
+    return None if wanted is None else (wanted[1] / wanted[0],) * 2

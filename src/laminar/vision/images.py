@@ -63,13 +63,15 @@ class PILBase(Image.Image):
     """A Pillow image that knows how it is opened, shown and made a tensor. Subclass it for a kind of picture of yours.
 
     Class attributes to override: ``_open_args`` (``{"mode": ...}``, Pillow's mode to convert to), ``_show_args`` (for
-    ``Axes.imshow``), ``_tensor_cls`` (the typed tensor `ToTensor` makes), ``_background`` (under transparent pixels).
+    ``Axes.imshow``), ``_tensor_cls`` (the typed tensor `ToTensor` makes), ``_background`` (under transparent pixels),
+    ``_resample`` (the filter that scales where none is asked for).
     """
 
     _open_args: ClassVar[dict[str, Any]] = {"mode": "RGB"}
     _show_args: ClassVar[dict[str, Any]] = {"cmap": "viridis"}
     _tensor_cls: ClassVar[type[TensorBase]] = TensorImage
     _background: ClassVar[tuple[int, int, int]] = (255, 255, 255)
+    _resample: ClassVar[Resampling] = Resampling.BILINEAR
 
     filename: str = ""
     _undecoded: _Undecoded | None = None
@@ -187,18 +189,20 @@ class PILBase(Image.Image):
         """A copy of the pixels, ``[height, width]`` or ``[height, width, channels]``, that may be written to."""
         return np.array(self) if self._pixels is None else self._pixels.copy()
 
-    def resized(self, size: tuple[int, int], box: Box | None = None, resample: int = Resampling.BILINEAR) -> Self:
+    def resized(self, size: tuple[int, int], box: Box | None = None, resample: int | None = None) -> Self:
         """Crop to `box` and scale to `size` in one resampling, decoding no more of the file than that needs.
 
         Args:
             size: width and height of the result in pixels.
             box: (left, top, right, bottom) of the part wanted, in pixels, inside the picture; None for all of it.
-            resample: NEAREST mixes no pixels; the others smooth when they shrink.
+            resample: NEAREST mixes no pixels; the others smooth when they shrink. None for what suits the class:
+                NEAREST for masks, whose class ids must not be mixed, BILINEAR for pictures.
 
         Raises:
             DataError: the file is damaged; the message names it.
         """
-        box, resample = box or (0, 0, *self.size), Resampling(resample)
+        box = box or (0, 0, *self.size)
+        resample = self._resample if resample is None else Resampling(resample)
         waiting = self._undecoded
         if waiting is None:
             return self._resampled(self, size, box, resample)
@@ -272,6 +276,15 @@ class PILMask(PILBase):
     _open_args: ClassVar[dict[str, Any]] = {"mode": "L"}
     _show_args: ClassVar[dict[str, Any]] = {"alpha": 0.5, "cmap": "tab20", "interpolation": "nearest"}
     _tensor_cls: ClassVar[type[TensorBase]] = TensorMask
+    _resample: ClassVar[Resampling] = Resampling.NEAREST
+
+    def resize(self, size: Any, resample: int | None = None, *args: Any, **kwargs: Any) -> Any:
+        """As Pillow's, but class ids are fetched and not mixed, unless another `resample` is asked for."""
+        return super().resize(size, self._resample if resample is None else resample, *args, **kwargs)
+
+    def thumbnail(self, size: Any, resample: int | None = None, *args: Any, **kwargs: Any) -> None:
+        """As Pillow's, but class ids are fetched and not mixed, unless another `resample` is asked for."""
+        super().thumbnail(size, Image.Resampling(self._resample if resample is None else resample), *args, **kwargs)
 
     @classmethod
     def _convert(cls, image: Image.Image, mode: str | None, name: str = "picture") -> Self:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from laminar.core.errors import DataError, describe
 from laminar.core.random import rand_per_item, uniform_per_item
-from laminar.core.transform import RandTransform
+from laminar.core.transform import RandTransform, Transform
 from laminar.core.types import TensorBBox, TensorImageBase, TensorMask, TensorPoint, plain
 from laminar.vision.coordinates import canvas_of, move
 from laminar.vision.cutting import PadMode
@@ -61,14 +61,18 @@ class BatchTransform(RandTransform):
         Raises:
             DataError: there is no picture.
         """
+        self.draw_state(self._look_at(b))
+
+    def _look_at(self, b: Any) -> int:
+        """Remember how large pictures are; returns how many there are."""
         for part in b if isinstance(b, tuple) else (b,):
             if isinstance(part, TensorImageBase | TensorMask):
                 single = part.ndim < (4 if isinstance(part, TensorImageBase) else 3)
                 self._picture_size = (part.shape[-2], part.shape[-1])
-                return self.draw_state(1 if single else part.shape[0])
+                return 1 if single else part.shape[0]
             if isinstance(part, TensorPoint | TensorBBox) and canvas_of(part) is not None:
                 self._picture_size = canvas_of(part) or (0, 0)
-                return self.draw_state(1 if part.ndim == 2 else part.shape[0])
+                return 1 if part.ndim == 2 else part.shape[0]
         raise DataError(
             f"{self!r} found no picture in {describe(b)}. Make it a TensorImage (ToTensor does, of a PILImage)."
         )
@@ -79,7 +83,10 @@ class BatchTransform(RandTransform):
 
 
 class MovingTransform(BatchTransform):
-    """Moves pixels, points and boxes through a projective map for each picture, kept in ``_maps`` by `draw_state`."""
+    """Moves pixels, points and boxes through a projective map for each picture, kept in ``_maps`` by `draw_state`.
+
+    With a `size`, validation pictures are scaled to it too, and nothing else is done to them.
+    """
 
     size: SizeArgument = None
     mode: str = "bilinear"
@@ -87,6 +94,27 @@ class MovingTransform(BatchTransform):
     pad_mode: PadMode | str = PadMode.Reflection
     align_corners: bool = True
     _maps: Tensor
+
+    def __post_init__(self) -> None:
+        Transform.__init__(self)
+        self.pad_mode = PadMode(self.pad_mode)
+        self.split_idx = None if self.size is not None else type(self).split_idx
+
+    def before_call(self, b: Any, split_idx: int | None) -> None:
+        """Look at the first picture of the batch, then draw; in validation nothing is random."""
+        n = self._look_at(b)
+        if split_idx:
+            self.rest_state(n)
+        else:
+            self.draw_state(n)
+
+    def rest_state(self, n: int) -> None:
+        """Keep on `self` what ``encodes`` needs to scale `n` validation pictures to `size`."""
+        self._maps = self.still_maps(n, self._picture_size)
+
+    def still_maps(self, n: int, size: Size) -> Tensor:
+        """The part of each of `n` validation pictures of `size` (height, width) to take: ``[n, 3, 3]``, as in `maps`."""
+        return torch.eye(3).expand(n, 3, 3)
 
     def encodes(self, x: TensorImageBase) -> Any:
         """Bytes stay bytes, floats stay floats."""

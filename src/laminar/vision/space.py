@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from laminar.core.random import rand_per_item, uniform_per_item
-from laminar.core.transform import Transform
 from laminar.vision.cutting import PadMode
 from laminar.vision.homography import Size, affine_map, perspective_map
 from laminar.vision.moving import Draw, MovingTransform, SizeArgument, drawn_values
@@ -23,7 +21,7 @@ class SpaceTransform(MovingTransform):
     """A step that moves pixels by one projective map for each picture. Subclass it as a dataclass and write `maps`.
 
     Args:
-        size: height and width of the result, or one number; None keeps them.
+        size: height and width of the result, or one number, for validation too; None keeps them.
         mode: resampling of pictures: "bilinear", "nearest" or "bicubic".
         pad_mode: what lies beyond the edges.
         mode_mask: resampling of masks.
@@ -39,10 +37,6 @@ class SpaceTransform(MovingTransform):
     mode_mask: str = field(default="nearest", kw_only=True)
     align_corners: bool = field(default=True, kw_only=True)
     batch: bool = field(default=False, kw_only=True)
-
-    def __post_init__(self) -> None:
-        Transform.__init__(self)
-        self.pad_mode = PadMode(self.pad_mode)
 
     def maps(self, n: int, size: Size) -> Tensor:
         """Draw a map for each of `n` pictures of `size` (height, width): float32 ``[n, 3, 3]`` on the CPU.
@@ -179,26 +173,53 @@ class Warp(SpaceTransform):
 
 @dataclass(eq=False, repr=False)
 class RandomResizedCropGPU(SpaceTransform):
-    """Scale a random part of each picture to `size`, on the device; in validation nothing is done.
+    """Scale a random part of each picture to `size`, on the device; in validation the middle.
 
     Args:
         size: height and width of the result, or one number.
         min_scale: least share of the area.
+        ratio: least and largest width over height of the part, in pixels; parts that do not fit are made smaller. None
+            keeps the picture's own.
         max_scale: largest share of the area.
-        ratio: least and largest width over height of the part, relative to the picture's.
+        p: probability for each picture; the others are scaled whole.
+        valid_scale: share of height and width that is taken in validation, of the largest part in the middle that has
+            a shape that `ratio` allows.
     """
 
     size: SizeArgument = None
     min_scale: float = 0.08
-    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    ratio: tuple[float, float] | None = (3 / 4, 4 / 3)
     max_scale: float = 1.0
     p: float = 1.0
+    valid_scale: float = 1.0
 
     def maps(self, n: int, size: Size) -> Tensor:
         """A part with sides between 0 and 1 of the picture's, anywhere inside it."""
-        area = self.values(n, self.min_scale, self.max_scale, 1)
-        shape = uniform_per_item(n, math.log(self.ratio[0]), math.log(self.ratio[1])).exp()
-        shape = torch.where(area == 1, torch.tensor(1.0), shape)
-        wide, high = (area * shape).sqrt().clamp(max=1), (area / shape).sqrt().clamp(max=1)
-        x, y, zero = rand_per_item(n) * 2 - 1, rand_per_item(n) * 2 - 1, torch.zeros(n)
-        return affine_map(wide, zero, zero, high, (1 - wide) * x, (1 - high) * y)
+        least, largest = self._shapes(size)
+        area = self.values(n, self.min_scale, self.max_scale, 0)
+        shape = drawn_values(n, math.log(least), math.log(largest), 0, batch=self.batch).exp()
+        x, y = (drawn_values(n, -1, 1, 0, batch=self.batch) for _ in range(2))
+        wide, high = (area * shape).sqrt(), (area / shape).sqrt()
+        fit = torch.maximum(wide, high).clamp(min=1)
+        wide, high = torch.where(area > 0, wide / fit, 1.0), torch.where(area > 0, high / fit, 1.0)
+        return _part(wide, high, x, y)
+
+    def still_maps(self, n: int, size: Size) -> Tensor:
+        """The middle."""
+        least, largest = self._shapes(size)
+        shape = min(max(1.0, least), largest)
+        wide, high = (self.valid_scale * min(1.0, side) for side in (shape, 1 / shape))
+        middle = torch.zeros(n)
+        return _part(torch.full((n,), wide), torch.full((n,), high), middle, middle)
+
+    def _shapes(self, size: Size) -> tuple[float, float]:
+        """Least and largest width over height of the part, relative to a picture of `size` (height, width)."""
+        if self.ratio is None:
+            return 1.0, 1.0
+        return self.ratio[0] * size[0] / size[1], self.ratio[1] * size[0] / size[1]
+
+
+def _part(wide: Tensor, high: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Maps that fetch a part with these shares of width and height, placed from -1 (left, top) to 1."""
+    zero = torch.zeros_like(wide)
+    return affine_map(wide, zero, zero, high, (1 - wide) * x, (1 - high) * y)
