@@ -77,7 +77,9 @@ class Augment(MovingTransform):
     def draw_state(self, n: int) -> None:
         """Draw every step, and multiply."""
         self._light_nothing(n)
-        self._maps = reduce(torch.matmul, (step.maps(n, self._picture_size) for step in self.space), torch.eye(3).expand(n, 3, 3))
+        self._maps = reduce(
+            torch.matmul, (step.maps(n, self._picture_size) for step in self.space), torch.eye(3).expand(n, 3, 3)
+        )
         self._lights = reduce(compose_light, (step.lights(n) for step in self.light), self._lights)
         self._hues = reduce(torch.add, (step.hues(n) for step in self.light), self._hues)
 

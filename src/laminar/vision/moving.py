@@ -113,7 +113,7 @@ class MovingTransform(BatchTransform):
         self._maps = self.still_maps(n, self._picture_size)
 
     def still_maps(self, n: int, size: Size) -> Tensor:
-        """The part of each of `n` validation pictures of `size` (height, width) to take: ``[n, 3, 3]``, as in `maps`."""
+        """What part of each of `n` validation pictures of `size` (height, width) to take: maps ``[n, 3, 3]``."""
         return torch.eye(3).expand(n, 3, 3)
 
     def encodes(self, x: TensorImageBase) -> Any:
