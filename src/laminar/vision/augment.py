@@ -76,24 +76,21 @@ class Augment(MovingTransform):
 
     def draw_state(self, n: int) -> None:
         """Draw every step, and multiply."""
-        self._light_nothing(n)
-        self._maps = reduce(
-            torch.matmul, (step.maps(n, self._picture_size) for step in self.space), torch.eye(3).expand(n, 3, 3)
-        )
-        self._lights = reduce(compose_light, (step.lights(n) for step in self.light), self._lights)
-        self._hues = reduce(torch.add, (step.hues(n) for step in self.light), self._hues)
+        self._maps = _product(n, (step.maps(n, self._picture_size) for step in self.space))
+        self._set_light(n, self.light)
 
     def rest_state(self, n: int) -> None:
         """Scale only."""
         super().rest_state(n)
-        self._light_nothing(n)
+        self._set_light(n, ())
 
-    def _light_nothing(self, n: int) -> None:
-        self._lights, self._hues = torch.eye(3, 4).expand(n, 3, 4), torch.zeros(n)
+    def _set_light(self, n: int, steps: Sequence[LightTransform]) -> None:
+        self._lights = reduce(compose_light, (step.lights(n) for step in steps), torch.eye(3, 4).expand(n, 3, 4))
+        self._hues = reduce(torch.add, (step.hues(n) for step in steps), torch.zeros(n))
 
     def still_maps(self, n: int, size: Size) -> Tensor:
         """All steps, in order."""
-        return reduce(torch.matmul, (step.still_maps(n, size) for step in self.space), torch.eye(3).expand(n, 3, 3))
+        return _product(n, (step.still_maps(n, size) for step in self.space))
 
     def moved_pictures(self, pictures: Tensor) -> Tensor:
         """Light, convert and resample ``[n, channels, height, width]``, a few pictures at a time."""
@@ -102,6 +99,10 @@ class Augment(MovingTransform):
             return lit(pictures[part], self._lights[part], self._hues[part])
 
         return self.resampled(pictures, lit_part, self.mode)
+
+
+def _product(n: int, maps: Iterable[Tensor]) -> Tensor:
+    return reduce(torch.matmul, maps, torch.eye(3).expand(n, 3, 3))
 
 
 @dataclass(eq=False, repr=False)
