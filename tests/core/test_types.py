@@ -1,4 +1,5 @@
 import copy
+import io
 import itertools
 import pickle
 
@@ -10,9 +11,13 @@ from torchvision.transforms import v2
 from torchvision.tv_tensors import Image
 
 from laminar.core.titled import Category, MultiCategory, TitledFloat, TitledInt, TitledStr, TitledTuple
+from laminar.core.errors import DataError
+from laminar.core.pipeline import Pipeline
 from laminar.core.types import (
+    LMTensorText,
     TensorBase,
     TensorBBox,
+    TensorBBoxLabel,
     TensorCategory,
     TensorFloat,
     TensorImage,
@@ -20,6 +25,7 @@ from laminar.core.types import (
     TensorMask,
     TensorMultiCategory,
     TensorPoint,
+    TensorText,
     TitledTensorScalar,
     cast,
     is_showable,
@@ -27,11 +33,12 @@ from laminar.core.types import (
     metadata,
     plain,
     retain_type,
+    tensor,
 )
 
 ALL_TYPES = [
     TensorBase, TensorImage, TensorImageBW, TensorMask, TensorPoint, TensorBBox, TensorCategory, TensorMultiCategory,
-    TensorFloat, TitledTensorScalar,
+    TensorFloat, TitledTensorScalar, TensorBBoxLabel, TensorText, LMTensorText,
 ]  # fmt: skip
 
 
@@ -202,3 +209,52 @@ def test_a_plain_tensor_picked_by_a_typed_index_stays_plain():
 def test_single_typed_numbers_can_be_formatted():
     assert f"{TensorFloat(0.256):.2f}" == "0.26"
     assert f"{TensorFloat([1.0])}" == "TensorFloat([1.])"
+
+
+@pytest.mark.parametrize("kind", ALL_TYPES)
+def test_typed_tensors_are_saved_and_loaded_as_weights_are(kind):
+    x = example(kind)
+    x.codes = ["sky", "road"]
+    file = io.BytesIO()
+    torch.save({"x": x}, file)
+    file.seek(0)
+    loaded = torch.load(file, weights_only=True)["x"]
+    assert type(loaded) is kind
+    assert metadata(loaded) == metadata(x)
+    assert torch.equal(plain(loaded), plain(x))
+
+
+def test_an_own_type_is_loaded_as_weights_are_when_it_is_named():
+    file = io.BytesIO()
+    torch.save(Wave([0.0, 1.0], rate=8000), file)
+    file.seek(0)
+    with torch.serialization.safe_globals([Wave]):
+        loaded = torch.load(file, weights_only=True)
+    assert type(loaded) is Wave
+    assert loaded.rate == 8000
+
+
+@pytest.mark.parametrize(
+    ("points", "message"),
+    [
+        (TensorPoint([[1.0, 2.0]]), r"moves TensorPoint in pixels, but their canvas is unknown.*canvas_size="),
+        (TensorBBox([[0.0, 0, 1, 1]], scaled=True), r"moves TensorBBox in pixels, but these are scaled.*PointScaler"),
+    ],
+)
+def test_torchvision_transforms_refuse_positions_of_an_unknown_canvas(points, message):
+    pipeline = Pipeline([v2.RandomHorizontalFlip(1.0)])
+    with pytest.raises(DataError, match=message):
+        pipeline((TensorImage(torch.rand(3, 4, 4)), points))
+
+
+def test_tensors_are_made_of_nearly_anything():
+    assert torch.equal(tensor(1, 2, 3), torch.tensor([1, 2, 3]))
+    assert tensor(np.zeros(2)).dtype is tensor([0.5]).dtype is tensor(np.uint16([7])).dtype is torch.float32
+    assert tensor([1.0], dtype=torch.float64).dtype is torch.float64
+    assert tensor(1.0, 2.0, requires_grad=True).requires_grad
+    locked = np.arange(3)
+    locked.flags.writeable = False
+    assert tensor(locked).tolist() == [0, 1, 2]
+    pandas = pytest.importorskip("pandas")
+    assert tensor(pandas.Series([1, 2])).tolist() == [1, 2]
+    assert tensor(pandas.DataFrame({"a": [1.5], "b": [2]})).tolist() == [[1.5, 2.0]]

@@ -410,12 +410,28 @@ def test_a_batch_without_pictures_is_refused() -> None:
         Rotate()((torch.zeros(2, 3, 8, 8), TensorCategory(torch.zeros(2))), split_idx=0)
 
 
-def test_points_without_a_canvas_are_scaled_ones() -> None:
+def test_scaled_points_stay_with_the_picture_and_stay_scaled() -> None:
     x, y = DOT
     scaled = torch.tensor([[[(x + 0.5) / WIDTH * 2 - 1, (y + 0.5) / HEIGHT * 2 - 1]]]).repeat(N, 1, 1)
-    batch = (dotted_batch()[0], TensorPoint(scaled))
+    batch = (dotted_batch()[0], TensorPoint(scaled, scaled=True))
     out = plain(Flip(1.0)(batch, split_idx=0)[1])
     torch.testing.assert_close(out, scaled * torch.tensor([-1.0, 1.0]), atol=1e-5, rtol=0)
+    for make in (SPACE["rotate"], SPACE["warp"], SPACE["resized"]):
+        step = make()
+        torch.manual_seed(5)
+        pixels = step(dotted_batch(), split_idx=0)[2]
+        torch.manual_seed(5)
+        moved = step(batch, split_idx=0)[1]
+        assert moved.scaled
+        size = torch.tensor(pixels.canvas_size).flip(0)
+        torch.testing.assert_close(plain(moved), plain(pixels) / size * 2 - 1, atol=1e-5, rtol=0)
+
+
+def test_points_that_do_not_know_their_canvas_are_in_pixels_of_the_picture_beside_them() -> None:
+    points = TensorPoint(plain(dotted_batch()[2]))
+    out = Flip(1.0)((dotted_batch()[0], points), split_idx=0)[1]
+    assert plain(out)[0].tolist() == [[WIDTH - DOT[0] - 0.5, DOT[1] + 0.5]]
+    assert tuple(out.canvas_size) == (HEIGHT, WIDTH)
 
 
 def test_batch_draws_once_for_all() -> None:

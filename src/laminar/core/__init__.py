@@ -45,8 +45,10 @@ from laminar.core.transform import (
     Transform,
 )
 from laminar.core.types import (
+    LMTensorText,
     TensorBase,
     TensorBBox,
+    TensorBBoxLabel,
     TensorCategory,
     TensorFloat,
     TensorImage,
@@ -55,9 +57,12 @@ from laminar.core.types import (
     TensorMask,
     TensorMultiCategory,
     TensorPoint,
+    TensorText,
     TitledTensorScalar,
     cast,
+    plain,
     retain_type,
+    tensor,
 )
 
 __all__ = [
@@ -67,6 +72,7 @@ __all__ = [
     "DisplayedTransform",
     "InplaceTransform",
     "ItemTransform",
+    "LMTensorText",
     "LaminarError",
     "MissingExtraError",
     "MultiCategory",
@@ -74,6 +80,7 @@ __all__ = [
     "RandTransform",
     "ShowTitle",
     "TensorBBox",
+    "TensorBBoxLabel",
     "TensorBase",
     "TensorCategory",
     "TensorFloat",
@@ -83,6 +90,7 @@ __all__ = [
     "TensorMask",
     "TensorMultiCategory",
     "TensorPoint",
+    "TensorText",
     "TitledFloat",
     "TitledInt",
     "TitledStr",
@@ -98,6 +106,7 @@ __all__ = [
     "get_grid",
     "get_random_states",
     "no_random",
+    "plain",
     "plot_top_losses",
     "rand_per_item",
     "retain_type",
@@ -110,6 +119,7 @@ __all__ = [
     "show_title",
     "show_titled_image",
     "subplots",
+    "tensor",
     "to_concat",
     "to_cpu",
     "to_detach",

@@ -1,25 +1,23 @@
 """Typed tensors: what a tensor means travels with it, so that it can be transformed rightly and shown.
 
-They stand on torchvision's ``tv_tensors``, so every ``torchvision.transforms.v2`` transform works on them. This is
-the only file that names torchvision's types. A type and its metadata survive operations whose typed arguments are all
-of one type; operations over several types give a plain tensor and never refuse.
+They stand on torchvision's ``tv_tensors``, so every ``torchvision.transforms.v2`` transform works on them; outside
+`typed.py`, which has the mechanism, torchvision's types are named in this file only.
 """
 
 from __future__ import annotations
 
-import copy
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
-from typing import cast as typing_cast
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch._C import DisableTorchFunctionSubclass  # torch's documented way to write a subclass
-from torchvision.tv_tensors import BoundingBoxes, BoundingBoxFormat, Image, KeyPoints, Mask, TVTensor
+from torchvision.tv_tensors import BoundingBoxes, BoundingBoxFormat, Image, KeyPoints, Mask
 
+from laminar.core.device import tensors_in
+from laminar.core.errors import DataError
 from laminar.core.show import show_boxes, show_image, show_points, show_title
+from laminar.core.typed import TensorBase, cast, is_showable, metadata, plain, retain_type, tensor
 
 __all__ = [
     "TensorBase",
@@ -31,6 +29,9 @@ __all__ = [
     "TensorBBox",
     "TensorCategory",
     "TensorMultiCategory",
+    "TensorBBoxLabel",
+    "TensorText",
+    "LMTensorText",
     "TensorFloat",
     "TitledTensorScalar",
     "plain",
@@ -39,145 +40,9 @@ __all__ = [
     "metadata",
     "is_showable",
     "is_torchvision_transform",
+    "refuse_unknown_canvas",
+    "tensor",
 ]
-
-
-class TensorBase(Tensor):
-    """A tensor with a meaning. Subclass it, give it a ``show``, and it goes through the whole house.
-
-    Attributes set on an instance are its metadata: they follow it through operations, workers, copies and devices.
-
-    Args:
-        data: tensor, array, list or number.
-        **meta: attributes to set.
-
-    >>> class Wave(TensorBase):
-    ...     def show(self, ctx=None, **kwargs): ctx.plot(self)
-    >>> wave = Wave([0.0, 0.5, 0.25], rate=8000)
-    >>> type(wave[:2] * 2).__name__, (wave[:2] * 2).rate
-    ('Wave', 8000)
-    """
-
-    def __new__(cls, data: Any, **meta: Any) -> Self:
-        tensor = data if isinstance(data, Tensor) else _as_tensor(data)
-        typed = tensor.as_subclass(cls)
-        typed.__dict__.update(metadata(data))
-        typed.__dict__.update(meta)
-        return typed
-
-    @classmethod
-    def __torch_function__(
-        cls,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        with DisableTorchFunctionSubclass():
-            output = func(*args, **(kwargs or {}))
-        if type(output) is not Tensor and not isinstance(output, (tuple, list)):
-            return output  # sizes, numbers, and an in-place operation's own object
-        if func is Tensor.__getitem__ and type(args[0]) is Tensor:
-            return output  # picked by a typed index, not made of it
-        like = _common_typed((*args, *kwargs.values()) if kwargs else args)
-        return output if like is None else _wrap_output(output, like, func)
-
-    @classmethod
-    def wrap(cls, tensor: Tensor, like: Tensor, **meta: Any) -> Self:
-        """Give `tensor` the type and metadata of `like`; torchvision's kernels call this with what they changed."""
-        typed = tensor.as_subclass(cls)
-        typed.__dict__.update(metadata(like))
-        typed.__dict__.update(meta)
-        return typed
-
-    def _stale_after(self, func: Callable[..., Any] | None) -> tuple[str, ...]:
-        """Names of metadata that operation `func` (None: unknown) makes wrong. Nothing, unless a subclass says so."""
-        return ()
-
-    # Read without the detour through __torch_function__.
-    @property
-    def shape(self) -> torch.Size:  # type: ignore[override]  # a property in torch too, typed as attribute
-        """The sizes."""
-        with DisableTorchFunctionSubclass():
-            return super().shape
-
-    @property
-    def ndim(self) -> int:  # type: ignore[override]  # see shape
-        """The number of dimensions."""
-        with DisableTorchFunctionSubclass():
-            return super().ndim
-
-    @property
-    def dtype(self) -> torch.dtype:  # type: ignore[override]  # see shape
-        """The type of the elements."""
-        with DisableTorchFunctionSubclass():
-            return super().dtype
-
-    @property
-    def device(self) -> torch.device:  # type: ignore[override]  # see shape
-        """Where it is."""
-        with DisableTorchFunctionSubclass():
-            return super().device
-
-    def __format__(self, format_spec: str) -> str:
-        return format(self.item() if self.ndim == 0 and format_spec else str(self), format_spec)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        result = type(self).wrap(self.detach().clone(), self).requires_grad_(self.requires_grad)
-        result.__dict__.update(copy.deepcopy(metadata(self), memo))
-        return typing_cast(Self, result)
-
-    def __repr__(self, *, tensor_contents: Any = None) -> Any:  # type: ignore[override]  # untyped in torch
-        meta = "".join(f", {name}={value!r}" for name, value in metadata(self).items())
-        text = repr(plain(self))
-        return f"{type(self).__name__}{text.removeprefix('tensor')[:-1]}{meta})"
-
-
-def _as_tensor(data: Any) -> Tensor:
-    """Make a tensor of anything; unlike torch, 64-bit floats from numpy and Python become 32-bit ones."""
-    if isinstance(data, np.ndarray) and data.dtype == np.uint16:
-        data = data.astype(np.float32)  # torch has few operations for uint16
-    tensor = torch.as_tensor(data if isinstance(data, np.ndarray | list | tuple | int | float) else np.asarray(data))
-    return tensor.float() if tensor.dtype is torch.float64 else tensor
-
-
-def _common_typed(args: Sequence[Any], found: TensorBase | None = None) -> TensorBase | None:
-    """The first typed argument, looking into lists as `torch.stack` takes them; None if there are several types.
-
-    (torch's own list of types is no help: for comparisons it holds the left side's only.)
-    """
-    for arg in args:
-        kind = type(arg)
-        if kind is Tensor or kind is int or kind is float:
-            continue
-        if isinstance(arg, _TYPED):
-            if found is not None and kind is not type(found):
-                return None
-            found = typing_cast(TensorBase, arg)
-        elif kind is list or kind is tuple:
-            nested = _common_typed(arg, found)
-            if nested is None and found is not None:
-                return None
-            found = nested
-    return found if isinstance(found, TensorBase) else None
-
-
-def _wrap_output(output: Any, like: TensorBase, func: Callable[..., Any] | None) -> Any:
-    if isinstance(output, Tensor):
-        if type(output) is not Tensor:
-            return output
-        typed = output.as_subclass(type(like))
-        meta = like.__dict__
-        if meta:
-            stale = like._stale_after(func)
-            typed.__dict__.update({name: None if name in stale else value for name, value in meta.items()})
-        return typed
-    if isinstance(output, tuple | list):
-        return type(output)(_wrap_output(part, like, func) for part in output)  # also torch.return_types of max, sort
-    return output
-
-
-_TYPED = (TensorBase, TVTensor)
 
 
 class TensorImageBase(TensorBase, Image):  # type: ignore[misc]  # both define __repr__; ours wins
@@ -229,9 +94,15 @@ _KEEPS_COORDINATES = {
 
 
 class _Coordinates(TensorBase):
-    """Positions in a picture. Arithmetic on them makes the canvas size unknown (None), rather than wrong."""
+    """Positions in a picture. Arithmetic on them makes the canvas size unknown (None), rather than wrong.
+
+    Attributes:
+        canvas_size: height and width of the picture; None when unknown: then it is the picture in the same sample.
+        scaled: the coordinates run from -1 to 1 over the picture, in place of pixels.
+    """
 
     canvas_size: tuple[int, int] | None
+    scaled: bool = False
 
     def _stale_after(self, func: Callable[..., Any] | None) -> tuple[str, ...]:
         return () if func in _KEEPS_COORDINATES else ("canvas_size",)
@@ -252,7 +123,7 @@ class TensorPoint(_Coordinates, KeyPoints):  # type: ignore[misc]  # see TensorI
     @classmethod
     def create(cls, points: Any, img_size: tuple[int, int] | None = None) -> Self:
         """Make points of any sequence of (x, y); `img_size` is (height, width)."""
-        return cls(_as_tensor(points).reshape(-1, 2).float(), canvas_size=img_size)
+        return cls(tensor(points).reshape(-1, 2).float(), canvas_size=img_size)
 
     def show(self, ctx: Any = None, **kwargs: Any) -> Any:
         """Draw as dots on axes `ctx`."""
@@ -292,7 +163,7 @@ class TensorBBox(_Coordinates, BoundingBoxes):  # type: ignore[misc]  # see Tens
     @classmethod
     def create(cls, boxes: Any, img_size: tuple[int, int] | None = None) -> Self:
         """Make boxes of any sequence of (x1, y1, x2, y2); `img_size` is (height, width)."""
-        return cls(_as_tensor(boxes).reshape(-1, 4).float(), canvas_size=img_size)
+        return cls(tensor(boxes).reshape(-1, 4).float(), canvas_size=img_size)
 
     def show(self, ctx: Any = None, **kwargs: Any) -> Any:
         """Draw as outlines on axes `ctx`."""
@@ -305,6 +176,18 @@ class TensorCategory(TensorBase):
 
 class TensorMultiCategory(TensorCategory):
     """One-hot encoded set of classes, floating point, ``[classes]`` or ``[batch, classes]``."""
+
+
+class TensorBBoxLabel(TensorMultiCategory):
+    """Class of each box, int64, ``[n]`` or ``[batch, n]``; row i belongs to row i of the boxes."""
+
+
+class TensorText(TensorBase):
+    """Numbers of the words of a text, int64, ``[length]`` or ``[batch, length]``."""
+
+
+class LMTensorText(TensorText):
+    """A text from which a language model learns: its target is the same text, one word later."""
 
 
 class TensorFloat(TensorBase):
@@ -324,51 +207,32 @@ class TitledTensorScalar(TensorBase):
         return show_title(self.item(), ctx=ctx, **kwargs)
 
 
-def plain(value: Any) -> Any:
-    """Take the types off: tensors inside tuples, lists and dicts become `torch.Tensor`, sharing memory."""
-    if isinstance(value, Tensor):
-        return value.as_subclass(Tensor) if isinstance(value, TensorBase | TVTensor) else value
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*map(plain, value))
-    if type(value) in (tuple, list):
-        return type(value)(map(plain, value))
-    if type(value) is dict:
-        return {key: plain(part) for key, part in value.items()}
-    return value
+# What torch.load(weights_only=True) may build again: torch asks that a type of tensor be named beforehand.
+torch.serialization.add_safe_globals(
+    [
+        TensorBase, TensorImageBase, TensorImage, TensorImageBW, TensorMask, TensorPoint, TensorBBox, TensorCategory,
+        TensorMultiCategory, TensorBBoxLabel, TensorText, LMTensorText, TensorFloat, TitledTensorScalar,
+        BoundingBoxFormat,
+    ]
+)  # fmt: skip
 
 
-def metadata(value: object) -> dict[str, Any]:
-    """The attributes that travel with a typed tensor; empty for anything else."""
-    return dict(value.__dict__) if isinstance(value, TensorBase | TVTensor) else {}
+def refuse_unknown_canvas(sample: Any, asking: object) -> None:
+    """Refuse points and boxes in a sample (or batch) that are not in pixels of a known canvas.
 
+    Args:
+        sample: a value, or nested tuples, lists and dicts of values.
+        asking: who needs the canvas, for the message.
 
-def cast(value: Any, kind: Any) -> Any:
-    """Give `value` type `kind`: tensors keep their memory, other things go through ``kind.cast`` or ``kind(value)``."""
-    if type(value) is kind:
-        return value
-    if issubclass(kind, TensorBase):
-        return kind(value)
-    if isinstance(value, Tensor) and issubclass(kind, Tensor):
-        return value.as_subclass(kind)
-    special = getattr(kind, "cast", None)
-    return kind(value) if special is None else special(value)
-
-
-def retain_type(new: Any, old: Any) -> Any:
-    """Give `new` the type of `old` where an operation lost it: where it is a showable subtype of `new`'s."""
-    kind, found = type(old), type(new)
-    if found is kind or new is None or not issubclass(kind, found):
-        return new
-    if isinstance(new, Tensor):
-        return _wrap_output(new, old, None) if isinstance(old, TensorBase) and found is Tensor else new
-    if found is tuple:
-        return kind(*new) if hasattr(kind, "_fields") else kind(new)
-    return cast(new, kind) if hasattr(kind, "show") else new
-
-
-def is_showable(value: object) -> bool:
-    """Whether `value` can show itself."""
-    return hasattr(value, "show")
+    Raises:
+        DataError: there are such points or boxes; the message says how to give them a canvas.
+    """
+    for part in tensors_in(sample):
+        if isinstance(part, _Coordinates) and metadata(part).get("canvas_size") is None:
+            kind = type(part).__name__
+            unknown = f"their canvas is unknown. Give it: {kind}(positions, canvas_size=(height, width))."
+            scaled = "these are scaled to -1 to 1. Scale them afterwards: PointScaler comes last."
+            raise DataError(f"{asking!r} moves {kind} in pixels, but {scaled if part.scaled else unknown}")
 
 
 def is_torchvision_transform(function: object) -> bool:

@@ -12,19 +12,29 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from laminar.core.errors import DataError
+from laminar.core.errors import DataError, describe
 from laminar.core.types import TensorBBox, TensorPoint, metadata, plain
 
-__all__ = ["box_corners", "canvas_of", "move"]
+__all__ = ["box_corners", "canvas_of", "in_pixels", "move", "scaled_to_one"]
 
 P = TypeVar("P", TensorPoint, TensorBBox)
 Canvas = tuple[int, int]  # height, width
 
 
 def canvas_of(x: TensorPoint | TensorBBox) -> Canvas | None:
-    """Height and width of the picture that points or boxes belong to; None when unknown (or scaled to -1 to 1)."""
+    """Height and width of the picture that points or boxes belong to; None when unknown: then it is the sample's."""
     found = metadata(x).get("canvas_size")
     return None if found is None else (int(found[0]), int(found[1]))
+
+
+def scaled_to_one(positions: Tensor, canvas: Canvas) -> Tensor:
+    """Positions ``[..., 2]`` (x, y) in pixels as -1 (left, top) to 1 (right, bottom) of a picture of `canvas`."""
+    return positions * positions.new_tensor([2 / canvas[1], 2 / canvas[0]]) - 1
+
+
+def in_pixels(positions: Tensor, canvas: Canvas) -> Tensor:
+    """The way back from `scaled_to_one`."""
+    return (positions + 1) * positions.new_tensor([canvas[1] / 2, canvas[0] / 2])
 
 
 def box_corners(boxes: Tensor) -> Tensor:
@@ -44,9 +54,14 @@ def move(x: P, function: Callable[[Tensor], Tensor], canvas: Canvas | None) -> P
         canvas: height and width of the picture afterwards.
 
     Raises:
-        DataError: boxes in another format than XYXY.
+        DataError: boxes in another format than XYXY, or coordinates that are not in pixels any more.
     """
     values = plain(x)
+    if x.scaled and canvas is not None:
+        raise DataError(
+            f"{describe(x)} is scaled to -1 to 1 and cannot be moved in pixels. Scale last: PointScaler comes after "
+            "all transforms that move."
+        )
     if isinstance(x, TensorPoint):
         moved = function(values)
     else:

@@ -8,11 +8,12 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from laminar.core.device import tensors_in
 from laminar.core.errors import DataError, describe
 from laminar.core.random import rand_per_item, uniform_per_item
 from laminar.core.transform import RandTransform, Transform
 from laminar.core.types import TensorBBox, TensorImageBase, TensorMask, TensorPoint, plain
-from laminar.vision.coordinates import canvas_of, move
+from laminar.vision.coordinates import canvas_of, in_pixels, move, scaled_to_one
 from laminar.vision.cutting import PadMode
 from laminar.vision.homography import Size, map_positions, resample
 
@@ -65,7 +66,7 @@ class BatchTransform(RandTransform):
 
     def _look_at(self, b: Any) -> int:
         """Remember how large pictures are; returns how many there are."""
-        for part in b if isinstance(b, tuple) else (b,):
+        for part in tensors_in(b):
             if isinstance(part, TensorImageBase | TensorMask):
                 single = part.ndim < (4 if isinstance(part, TensorImageBase) else 3)
                 self._picture_size = (part.shape[-2], part.shape[-1])
@@ -156,15 +157,14 @@ class MovingTransform(BatchTransform):
         )
 
     def _moved_positions(self, x: P) -> P:
-        """In pixels when `x` knows its canvas, else in coordinates from -1 to 1."""
-        scaled = canvas_of(x) is None
-        size = (2, 2) if scaled else self._picture_size
-        out_size = (2, 2) if scaled else as_size(self.size) or self._picture_size
-        offset = 1.0 if scaled else 0.0
+        """Coordinates scaled to -1 to 1 are scaled back to pixels for it, and stay scaled."""
+        size = self._picture_size
+        out_size = as_size(self.size) or size
 
         def through(points: Tensor) -> Tensor:
-            batch = (points if points.ndim == 3 else points[None]) + offset
-            out = map_positions(self._maps, batch, size, out_size, self.align_corners and not scaled) - offset
-            return out if points.ndim == 3 else out[0]
+            pixels = in_pixels(points, size) if x.scaled else points
+            out = map_positions(self._maps, pixels if pixels.ndim == 3 else pixels[None], size, out_size, self.align_corners)
+            out = out if points.ndim == 3 else out[0]
+            return scaled_to_one(out, out_size) if x.scaled else out
 
-        return move(x, through, None if scaled else out_size)
+        return move(x, through, None if x.scaled else out_size)
