@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 from torchvision.tv_tensors import Image
 
-from laminar.core.titled import Category, MultiCategory, TitledFloat, TitledInt, TitledStr, TitledTuple
 from laminar.core.errors import DataError
 from laminar.core.pipeline import Pipeline
+from laminar.core.titled import Category, MultiCategory, TitledFloat, TitledInt, TitledStr, TitledTuple
 from laminar.core.types import (
     LMTensorText,
     TensorBase,

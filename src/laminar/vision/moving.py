@@ -163,7 +163,9 @@ class MovingTransform(BatchTransform):
 
         def through(points: Tensor) -> Tensor:
             pixels = in_pixels(points, size) if x.scaled else points
-            out = map_positions(self._maps, pixels if pixels.ndim == 3 else pixels[None], size, out_size, self.align_corners)
+            out = map_positions(
+                self._maps, pixels if pixels.ndim == 3 else pixels[None], size, out_size, self.align_corners
+            )
             out = out if points.ndim == 3 else out[0]
             return scaled_to_one(out, out_size) if x.scaled else out
 
