@@ -235,13 +235,14 @@ class DataBlock:
         return DataBlock(self.blocks, **changed)
 
     def items_of(self, source: Any) -> Any:
-        """The items in `source`.
+        """The items in `source`; a data frame as it is, so that a splitter sees columns of their own types.
 
         Raises:
             DataError: there are none.
         """
         try:
-            items = as_items(source if self.get_items is None else self.get_items(source))
+            found = source if self.get_items is None else self.get_items(source)
+            items = found if hasattr(found, "iloc") else as_items(found)
         except Exception as error:
             error.add_note(
                 f"in get_items={_called(self.get_items)} of {source!r}" if self.get_items else "in DataBlock"

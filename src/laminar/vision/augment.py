@@ -22,7 +22,7 @@ from laminar.core.transform import Transform, to_transform
 from laminar.core.types import TensorImageBase, plain
 from laminar.vision.cutting import PadMode
 from laminar.vision.homography import Size
-from laminar.vision.light import Brightness, Contrast, Hue, LightTransform, Saturation, lit
+from laminar.vision.light import Brightness, Contrast, Hue, LightTransform, Saturation, lighting
 from laminar.vision.lighting import compose_light
 from laminar.vision.moving import BatchTransform, MovingTransform, SizeArgument, as_size
 from laminar.vision.space import Dihedral, Flip, RandomResizedCropGPU, Rotate, SpaceTransform, Warp, Zoom
@@ -94,11 +94,7 @@ class Augment(MovingTransform):
 
     def moved_pictures(self, pictures: Tensor) -> Tensor:
         """Light, convert and resample ``[n, channels, height, width]``, a few pictures at a time."""
-
-        def lit_part(part: slice) -> Tensor:
-            return lit(pictures[part], self._lights[part], self._hues[part])
-
-        return self.resampled(pictures, lit_part, self.mode)
+        return self.resampled(pictures, lighting(pictures, self._lights, self._hues), self.mode)
 
 
 def _product(n: int, maps: Iterable[Tensor]) -> Tensor:

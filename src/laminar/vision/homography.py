@@ -84,15 +84,24 @@ def _axis(length: int, align_corners: bool, device: torch.device) -> Tensor:
     return (torch.arange(length, device=device) * 2 + 1) / length - 1
 
 
-def _grid(maps: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
-    """Where each pixel of the results is fetched, ``[n, height, width, 2]``."""
-    grid = maps.new_empty(len(maps), len(ys), len(xs), 2)
-    m = maps[:, :, :, None, None]
-    x, y = xs[None, None, :], ys[None, :, None]
-    torch.add(m[:, 0, 0] * x, m[:, 0, 1] * y + m[:, 0, 2], out=grid[..., 0])
-    torch.add(m[:, 1, 0] * x, m[:, 1, 1] * y + m[:, 1, 2], out=grid[..., 1])
-    if maps.is_cuda or bool((maps[:, 2, :2] != 0).any()):
-        grid /= (m[:, 2, 0] * x + (m[:, 2, 1] * y + m[:, 2, 2]))[..., None]
+def _grids(maps: Tensor, xs: Tensor, ys: Tensor) -> Callable[[slice], Tensor]:
+    """How to find, for some of the results, where each pixel is fetched: ``[n, height, width, 2]``."""
+    along = (maps[:, :, 0, None] * xs)[:, :, None, :]
+    down = torch.addcmul(maps[:, :, 2, None], maps[:, :, 1, None], ys)[..., None]
+    affine = not maps.is_cuda and bool((maps[:, 2, :2] == 0).all())
+
+    def grid(part: slice) -> Tensor:
+        x, y = along[part], down[part]
+        found = x.new_empty(len(x), len(ys), len(xs), 2)
+        if affine:
+            torch.add(x[:, 0], y[:, 0], out=found[..., 0])
+            torch.add(x[:, 1], y[:, 1], out=found[..., 1])
+        else:
+            depth = x[:, 2] + y[:, 2]
+            torch.div(x[:, 0] + y[:, 0], depth, out=found[..., 0])
+            torch.div(x[:, 1] + y[:, 1], depth, out=found[..., 1])
+        return found
+
     return grid
 
 
@@ -139,13 +148,13 @@ def resample(
     layout = torch.channels_last if _is_channels_last(like) else torch.contiguous_format
     out = torch.empty((n, channels, height, width), device=like.device, memory_format=layout)
     xs, ys = _axis(width, align_corners, like.device), _axis(height, align_corners, like.device)
-    maps = maps.to(like.device, non_blocking=True)
+    grid_of = _grids(maps.to(like.device, non_blocking=True), xs, ys)
     step = n if like.device.type != "cpu" else torch.get_num_threads()
     for start in range(0, n, step):
         chunk = slice(start, min(start + step, n))
         pictures, chunk_kinds = prepare(chunk), kinds[chunk]
         if -1 in chunk_kinds:
-            out[chunk] = _sample(pictures, _grid(maps[chunk], xs, ys), mode, pad_mode, align_corners)
+            out[chunk] = _sample(pictures, grid_of(chunk), mode, pad_mode, align_corners)
         for kind in set(chunk_kinds) - {-1}:
             if len(set(chunk_kinds)) == 1:
                 out[chunk] = turn_tensor(pictures, kind) if kind else pictures

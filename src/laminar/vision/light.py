@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,7 @@ from laminar.core.types import TensorImageBase, plain
 from laminar.vision.lighting import apply_light, byte_table, is_grey_map, light_map, turn_hue
 from laminar.vision.moving import BatchTransform, Draw, drawn_values
 
-__all__ = ["Brightness", "Contrast", "Hue", "LightTransform", "Saturation", "lit"]
+__all__ = ["Brightness", "Contrast", "Hue", "LightTransform", "Saturation", "lighting"]
 
 _NO_LIGHT = torch.eye(3, 4)
 
@@ -49,23 +50,36 @@ class LightTransform(BatchTransform):
     def encodes(self, x: TensorImageBase) -> Any:
         """Bytes stay bytes, floats of 0 to 1 stay such."""
         pictures = plain(x) if x.ndim == 4 else plain(x)[None]
-        out = lit(pictures, self._lights, self._hues)
+        out = lighting(pictures, self._lights, self._hues)(slice(None))
         if not pictures.is_floating_point():
             out = out.mul(255).round_().to(pictures.dtype)
-        elif out is pictures:
+        elif out.data_ptr() == pictures.data_ptr():
             out = out.clone()
         return x.wrap(out if x.ndim == 4 else out[0], x)
 
 
-def lit(pictures: Tensor, lights: Tensor, hues: Tensor) -> Tensor:
-    """Pictures ``[n, channels, height, width]``, bytes or 0 to 1, with their colours changed: floating point."""
+def lighting(pictures: Tensor, lights: Tensor, hues: Tensor) -> Callable[[slice], Tensor]:
+    """How to get some pictures of a batch with their colours changed; what can be done once for all is done now.
+
+    Args:
+        pictures: ``[n, channels, height, width]``, bytes or floats of 0 to 1.
+        lights: maps ``[n, 3, 4]`` on the CPU.
+        hues: turns ``[n]`` on the CPU.
+
+    Returns:
+        A function of a slice of the batch; it gives floating point.
+    """
     turned = pictures.shape[1] == 3 and bool((hues != 0).any())
     if pictures.dtype is torch.uint8 and not pictures.is_cuda and not turned and is_grey_map(lights):
-        return _look_up(byte_table(lights), pictures)
-    if not pictures.is_floating_point():
-        pictures = pictures.float().div_(255)
-    lit = apply_light(pictures, lights)
-    return turn_hue(lit, hues) if turned else lit
+        tables = byte_table(lights)
+        return lambda part: _look_up(tables[part], pictures[part])
+
+    def change(part: slice) -> Tensor:
+        some = pictures[part]
+        lit = apply_light(some if some.is_floating_point() else some.float().div_(255), lights[part])
+        return turn_hue(lit, hues[part]) if turned else lit
+
+    return change
 
 
 def _look_up(tables: Tensor, pictures: Tensor) -> Tensor:
