@@ -128,6 +128,7 @@ def test_values_are_described_by_type_shape_and_dtype():
     assert describe(torch.zeros(2, 3)) == "Tensor (2, 3) float32"
     assert describe({"a": [1]}) == "{'a': [int 1]}"
     assert describe("x" * 500).endswith("...")
+    assert describe(torch.Tensor) == "class Tensor"
     assert "7 in all" in describe((1,) * 7)
 
 

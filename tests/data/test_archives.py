@@ -132,3 +132,13 @@ def test_archives_are_known_by_their_names() -> None:
     assert is_archive("x/PETS.TGZ")
     assert not is_archive("table.csv")
     assert [archive_stem(name) for name in ("a.tar.gz", "b.c.zip", "d")] == ["a", "b.c", "d"]
+
+
+def test_a_damaged_stream_inside_a_zip_is_called_damaged() -> None:
+    archive = make_zip("a.zip", {"text": bytes(range(256)) * 100})
+    data = bytearray(archive.read_bytes())
+    start = 30 + len("text")  # the member's stream begins behind its header
+    data[start : start + 40] = b"\xff" * 40
+    archive.write_bytes(data)
+    with pytest.raises(DataError, match=r"a\.zip: the archive is damaged"):
+        unpacked(archive)

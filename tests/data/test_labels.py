@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from laminar.core.errors import ConfigError, DataError
-from laminar.core.recipe import from_recipe, to_recipe
+from laminar.core.rebuilding import from_recipe
+from laminar.core.recipe import to_recipe
 from laminar.data.labels import AttrGetter, ColReader, ItemGetter, RegexLabeller, parent_label
 
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from laminar.core.errors import ConfigError, DataError
 from laminar.core.pipeline import Pipeline
-from laminar.core.recipe import from_recipe, to_recipe
+from laminar.core.rebuilding import from_recipe
+from laminar.core.recipe import to_recipe
 from laminar.core.titled import Category, MultiCategory, TitledFloat, TitledTuple
 from laminar.core.types import TensorCategory, TensorFloat, TensorImage, TensorMask, TensorMultiCategory
 from laminar.data.lists import TfmdLists

@@ -1,5 +1,9 @@
+import json
+
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from laminar.core.errors import WeightsError
@@ -126,3 +130,56 @@ def test_a_failed_save_leaves_the_old_file(make_learner, monkeypatch) -> None:
         learn.save("a")
     assert file.read_bytes() == before
     assert [p.name for p in file.parent.iterdir()] == ["a.safetensors"]
+
+
+@pytest.mark.parametrize("name", ["garbage.safetensors", "garbage.pth"])
+def test_garbage_is_told_by_name(make_learner, name) -> None:
+    learn = make_learner()
+    file = learn.path / "models" / name
+    file.parent.mkdir(exist_ok=True)
+    for content in (b"", b"not weights", b"\xff" * 100, b"PK\x03\x04 torn"):
+        file.write_bytes(content)
+        with pytest.raises(WeightsError, match=name):
+            learn.load(name)
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        "nonsense",
+        "[1]",
+        {"format": 1, "opt": 5},
+        {"format": 1, "opt": {"class": "AdamW", "groups": [5], "numbers": {}}},
+        {"format": 1, "opt": {"class": "AdamW", "groups": [{"hypers": {}}], "numbers": {}}},
+    ],
+)
+def test_a_malformed_description_is_told_and_nothing_changes(make_learner, about) -> None:
+    learn = make_learner()
+    learn.fit(1)
+    file = learn.save("a")
+    before = [p.clone() for p in learn.model.parameters()]
+    text = about if isinstance(about, str) else json.dumps(about)
+    save_file(load_file(file), file, metadata={"laminar": text})
+    with pytest.raises(WeightsError, match=r"a\.safetensors"):
+        learn.load("a")
+    assert all(torch.equal(p, q) for p, q in zip(before, learn.model.parameters(), strict=True))
+
+
+def test_hyper_parameters_that_are_no_numbers_are_refused(make_learner) -> None:
+    learn = make_learner()
+    learn.fit(1)
+    file = learn.save("a")
+    with safe_open(file, "pt") as opened:
+        about = json.loads(opened.metadata()["laminar"])
+    about["opt"]["groups"][0]["hypers"]["lr"] = "fast"
+    save_file(load_file(file), file, metadata={"laminar": json.dumps(about)})
+    with pytest.raises(WeightsError, match=r"lr of the optimiser is 'fast', not a number"):
+        learn.load("a")
+
+
+def test_weights_of_another_kind_of_number_are_refused(make_learner) -> None:
+    learn = make_learner()
+    file = learn.save("a", with_opt=False)
+    save_file({name: t.long() for name, t in load_file(file).items()}, file, metadata={"laminar": '{"format": 1}'})
+    with pytest.raises(WeightsError, match=r"0.weight is int64 in the file, float32 in the model"):
+        learn.load("a")

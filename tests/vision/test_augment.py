@@ -9,7 +9,8 @@ from torch import Tensor
 from laminar.core.errors import DataError
 from laminar.core.pipeline import Pipeline
 from laminar.core.random import batch_random
-from laminar.core.recipe import from_recipe, to_recipe
+from laminar.core.rebuilding import from_recipe
+from laminar.core.recipe import to_recipe
 from laminar.core.types import (
     TensorBBox,
     TensorCategory,

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from laminar.core.errors import DataError
 from laminar.core.pipeline import Pipeline
-from laminar.core.recipe import from_recipe, to_recipe
+from laminar.core.rebuilding import from_recipe
+from laminar.core.recipe import to_recipe
 from laminar.core.types import TensorBBox, TensorCategory, TensorImage, TensorMask, TensorPoint, plain
 from laminar.data.transforms import ToTensor
 from laminar.vision.crop import (

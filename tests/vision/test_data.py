@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from laminar.core.errors import ConfigError, DataError
-from laminar.core.recipe import from_recipe, to_recipe
+from laminar.core.rebuilding import from_recipe
+from laminar.core.recipe import to_recipe
 from laminar.core.types import TensorCategory, TensorFloat, TensorImage, TensorImageBW, TensorMask, TensorMultiCategory
 from laminar.data.block import CategoryBlock, DataBlock
 from laminar.data.sources import get_image_files

@@ -16,7 +16,7 @@ from laminar.vision.augment import aug_transforms
 from laminar.vision.crop import Resize
 from laminar.vision.data import ImageDataLoaders
 from laminar.vision.images import PILImageBW
-from laminar.vision.learner import create_vision_model, is_convolutional, vision_learner
+from laminar.vision.learner import create_vision_model, is_convolutional, vision_learner, vision_network
 from laminar.vision.models.xresnet import xresnet18, xresnet_small
 
 MakeFolder = Callable[..., Path]
@@ -169,7 +169,7 @@ def test_an_exported_learner_predicts_the_same(arch: object, make_folder: MakeFo
 def test_a_users_architecture_is_loaded_when_it_is_trusted(dls: DataLoaders, tmp_path: Path) -> None:
     learn = vision_learner(dls, stripes, pretrained=False, path=tmp_path)
     build, arguments = learn.model_recipe
-    assert build is create_vision_model
+    assert build is vision_network
     assert arguments["arch"] is stripes
     model = build(**arguments)
     model.load_state_dict(learn.model.state_dict())

@@ -99,6 +99,8 @@ def describe(value: object) -> str:
     "(int 1, str 'a')"
     """
     kind = type(value).__name__
+    if isinstance(value, type):
+        return f"class {value.__name__}"
     if isinstance(value, tuple | list) and type(value) in (tuple, list):
         inner = ", ".join(describe(part) for part in value[:4])
         more = f", ... {len(value)} in all" if len(value) > 4 else ""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import lzma
 import shutil
 import stat
 import tarfile
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -69,7 +71,7 @@ def extract(archive: str | Path, folder: str | Path, limits: ExtractLimits | Non
             _extract_tar(source, writer)
         else:
             raise DataError(f"{source}: this is no archive that can be unpacked ({', '.join(_ENDINGS)})")
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, RuntimeError) as error:
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError) as error:
         if isinstance(error, OSError) and error.errno is not None:  # the disk's trouble, not the archive's
             raise
         raise DataError(f"{source}: the archive is damaged, or was cut short ({error}). Fetch it again.") from error

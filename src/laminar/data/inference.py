@@ -41,7 +41,12 @@ def inference_loaders(
         before_batch: transforms of a list of samples.
         after_batch: transforms of a batch.
         create_batch: makes a batch of a list of samples; None collates them.
+
+    Raises:
+        ConfigError: numbers that do not fit.
     """
+    if not 0 < n_inp <= len(members) or bs < 1:
+        raise ConfigError(f"n_inp={n_inp} and bs={bs} do not fit {len(members)} inputs and targets")
     lists = [TfmdLists([], steps, split_idx=_VALIDATION, do_setup=False) for steps in members]
     loader = DataLoader(
         Datasets(tls=lists, n_inp=n_inp), bs=bs, split_idx=_VALIDATION, do_setup=False,

@@ -25,7 +25,7 @@ from laminar.nn.decoding import decoding_equal, loss_name
 __all__ = ["FORMAT", "FORMAT_VERSION", "MANIFEST", "MODEL", "TENSORS", "ModelRecipe", "export_learner"]
 
 FORMAT = "laminar-learner"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST, MODEL, TENSORS = "manifest.json", "model.safetensors", "tensors.safetensors"
 
 ModelRecipe = tuple[Callable[..., nn.Module], Mapping[str, Any]]

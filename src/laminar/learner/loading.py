@@ -1,30 +1,35 @@
 """Reading what `Learner.export` wrote.
 
 Only classes and functions of laminar that are meant to be built from files are built, and those the caller trusts. No
-pickle is read, and no code comes from the file.
+pickle is read, no code comes from the file, nothing it names is opened or fetched, and it takes no more memory than it
+has bytes, whatever sizes it claims.
 """
 
 from __future__ import annotations
 
 import json
+import struct
 import zipfile
-from collections.abc import Iterable, Mapping
+import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
-from torch import Tensor, nn
 
 from laminar.core.device import default_device
-from laminar.core.errors import ConfigError, DataError, WeightsError
-from laminar.core.recipe import from_recipe, read_call
+from laminar.core.errors import DataError, describe
+from laminar.core.rebuilding import from_recipe, read_call
 from laminar.learner.export import FORMAT, FORMAT_VERSION, MANIFEST, MODEL, TENSORS
 from laminar.learner.learner import Learner
+from laminar.learner.rebuilding import rebuilt_model
 
 __all__ = ["load_learner"]
 
 _MANIFEST_LIMIT = 64 * 2**20  # bytes; vocabularies of a million words fit
+# What zipfile raises on broken archives (OSError: positions before the beginning; RuntimeError: asks for a password).
+_BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError, ValueError)
 
 
 def load_learner(fname: str | Path, cpu: bool = True, *, trust: Iterable[Any] = ()) -> Learner:
@@ -36,28 +41,28 @@ def load_learner(fname: str | Path, cpu: bool = True, *, trust: Iterable[Any] = 
         trust: classes and functions of your own that the file may use: transforms, a function that builds the model.
 
     Raises:
-        DataError: the file is no export, is torn, or was written by a newer format.
+        DataError: the file is no export, is torn, has a malformed field, or was written in another format.
         ConfigError: it names something that is neither laminar's nor trusted.
         WeightsError: the weights do not fit the model that is built.
+        MissingExtraError: the model needs a package that is not installed.
     """
     file = Path(fname)
     members = _read(file)
     try:
         manifest = json.loads(members[MANIFEST])
         weights, tensors = load_tensors(members[MODEL]), load_tensors(members[TENSORS])
-    except (ValueError, SafetensorError) as error:
+    except (ValueError, RecursionError, SafetensorError) as error:
         raise DataError(f"{file}: the export is damaged ({error}). Copy or export it again.") from error
     _check_format(manifest, file)
     trusted = list(trust)
-    try:
-        build, arguments = read_call(manifest["model"], tensors, trusted)
-        model = build(**arguments)
-        dls = from_recipe(manifest["data"], tensors, trusted)
-        loss_func = from_recipe(manifest["loss"], tensors, trusted)
-    except (ConfigError, KeyError, TypeError, AttributeError) as error:
-        error.add_note(f"while reading {file}")
-        raise
-    _load_weights(model, weights, file)
+    build, arguments = read_call(manifest["model"], tensors, trusted, f"{file}: model")
+    dls = from_recipe(manifest["data"], tensors, trusted, f"{file}: data")
+    loss_func = from_recipe(manifest["loss"], tensors, trusted, f"{file}: loss")
+    if not hasattr(dls, "test_dl"):
+        raise DataError(f"{file}: data: loaders are expected, not {describe(dls)}")
+    if not (callable(loss_func) and hasattr(loss_func, "activation") and hasattr(loss_func, "decodes")):
+        raise DataError(f"{file}: loss: a loss that decodes is expected, not {describe(loss_func)}")
+    model = rebuilt_model(build, arguments, weights, file)
     dls.path = file.parent
     if not cpu:
         dls.to(default_device())
@@ -70,18 +75,20 @@ def _read(file: Path) -> dict[str, bytes]:
     """The members of the archive; only those expected, uncompressed, so that nothing can unfold to fill memory."""
     if not file.is_file():
         raise DataError(f"{file}: there is no such file. learn.export(...) writes one and returns its path.")
-    members = {}
+    members: dict[str, bytes] = {}
     try:
         with zipfile.ZipFile(file) as archive:
             for info in archive.infolist():
-                if info.filename not in (MANIFEST, MODEL, TENSORS):
-                    raise DataError(f"{file}: holds {info.filename!r}, which no export of laminar has")
+                if info.filename not in (MANIFEST, MODEL, TENSORS) or info.filename in members:
+                    raise DataError(f"{file}: holds {info.filename!r}, which no export of laminar has, or has twice")
                 if info.compress_type != zipfile.ZIP_STORED or info.file_size > file.stat().st_size:
                     raise DataError(f"{file}: {info.filename} is compressed, which no export of laminar is")
                 if info.filename == MANIFEST and info.file_size > _MANIFEST_LIMIT:
                     raise DataError(f"{file}: a manifest of {info.file_size} bytes; at most {_MANIFEST_LIMIT} are read")
                 members[info.filename] = archive.read(info)
-    except zipfile.BadZipFile as error:
+    except DataError:
+        raise
+    except _BROKEN_ZIP as error:
         raise DataError(
             f"{file}: not an export of laminar ({error}). Weights alone are read by learn.load; what fastai exported "
             "is a pickle and can run any code, so it is not read: load it with fastai and save the weights."
@@ -95,17 +102,17 @@ def _read(file: Path) -> dict[str, bytes]:
 def _check_format(manifest: Any, file: Path) -> None:
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise DataError(f"{file}: its manifest is not that of a laminar learner")
-    found = manifest.get("format_version")
-    if not isinstance(found, int) or not 1 <= found <= FORMAT_VERSION:
-        written = manifest.get("versions", {})
-        raise DataError(
-            f"{file}: format version {found!r} (written by laminar {written.get('laminar', '?')}); this laminar reads "
-            f"up to {FORMAT_VERSION}. Update laminar."
+    found, versions = manifest.get("format_version"), manifest.get("versions")
+    if found != FORMAT_VERSION or isinstance(found, bool):
+        newer = isinstance(found, int) and found > FORMAT_VERSION
+        remedy = (
+            "Update laminar." if newer else "Load it with the laminar that wrote it, save the weights, export anew."
         )
-
-
-def _load_weights(model: nn.Module, weights: Mapping[str, Tensor], file: Path) -> None:
-    try:
-        model.load_state_dict(dict(weights))
-    except RuntimeError as error:
-        raise WeightsError(f"{file}: the weights do not fit the model it describes. {error}") from error
+        written = versions.get("laminar", "?") if isinstance(versions, dict) else "?"
+        raise DataError(
+            f"{file}: format version {found!r} (written by laminar {written}); this laminar reads {FORMAT_VERSION}. "
+            f"{remedy}"
+        )
+    missing = [name for name in ("model", "data", "loss") if name not in manifest]
+    if missing:
+        raise DataError(f"{file}: the manifest has no field {missing[0]!r}; it has: {', '.join(manifest)}")

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from laminar.core.errors import ConfigError, WeightsError
+from laminar.core.annotations import fits
+from laminar.core.errors import ConfigError, WeightsError, describe
 
-__all__ = ["find_file", "load_model", "read_weights", "save_model"]
+__all__ = ["find_file", "fitting_weights", "load_model", "read_weights", "save_model"]
 
 _MODEL, _OPT = "model.", "opt."
 _SHOWN = 8  # names in a message
@@ -127,18 +129,14 @@ def read_weights(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         WeightsError: the file is damaged, or holds more than weights.
     """
     if file.suffix == ".safetensors":
-        try:
-            with safe_open(file, framework="pt", device="cpu") as opened:
-                said = (opened.metadata() or {}).get("laminar")
-                return {key: opened.get_tensor(key) for key in opened.keys()}, json.loads(said) if said else {}  # noqa: SIM118  # no dict
-        except SafetensorError as error:
-            raise WeightsError(f"{file} is damaged or no safetensors file: {error}.") from error
+        with _opened(file) as opened:
+            return {key: opened.get_tensor(key) for key in opened.keys()}, _about(opened, file)  # noqa: SIM118  # no dict
     try:
         # weights_only: nothing in the file is executed.
         content = torch.load(file, map_location="cpu", weights_only=True)  # noqa: TID251  # see the line above
     except Exception as error:
         raise WeightsError(
-            f"{file} holds more than weights, or is damaged, and was not read: {str(error).splitlines()[0]}"
+            f"{file} holds more than weights, or is damaged, and was not read: {(str(error) or repr(error)).splitlines()[0]}"
         ) from error
     for key in ("model", "state_dict"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
@@ -149,11 +147,36 @@ def read_weights(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def has_opt(file: Path) -> bool:
-    """Whether a file holds an optimiser's state beside the weights."""
+    """Whether a file holds an optimiser's state beside the weights.
+
+    Raises:
+        WeightsError: it is damaged, or no such file.
+    """
     if file.suffix != ".safetensors":
         return False
-    with safe_open(file, framework="pt", device="cpu") as opened:
-        return "opt" in json.loads((opened.metadata() or {}).get("laminar", "{}"))
+    with _opened(file) as opened:
+        return "opt" in _about(opened, file)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
+    """A safetensors file, to read in."""
+    try:
+        with safe_open(file, framework="pt", device="cpu") as opened:
+            yield opened
+    except SafetensorError as error:
+        raise WeightsError(f"{file} is damaged or no safetensors file: {error}.") from error
+
+
+def _about(opened: Any, file: Path) -> dict[str, Any]:
+    """What a file says about itself: nothing, if it is not ours."""
+    try:
+        about = json.loads((opened.metadata() or {}).get("laminar", "{}"))
+        if not isinstance(about, dict):
+            raise ValueError(f"it is {describe(about)}")
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"{file}: what the file says about itself cannot be read: {error}.") from error
+    return about
 
 
 def load_model(
@@ -181,7 +204,7 @@ def load_model(
     if "format" not in about:
         weights = tensors
     target = _unwrap(model)
-    fitting = _fitting(weights, target, path, strict)
+    fitting = fitting_weights(weights, target, path, strict, " strict=False reads what fits.")
     state = _opt_state(tensors, about["opt"], opt, target, path) if with_opt and opt and "opt" in about else None
     target.load_state_dict(fitting, strict=False)
     if state is not None and opt is not None:
@@ -192,25 +215,48 @@ def load_model(
         opt.param_groups = before
 
 
-def _fitting(weights: Mapping[str, Tensor], model: nn.Module, path: Path, strict: bool) -> dict[str, Tensor]:
-    """The weights that fit the model by name and shape; all must, if `strict`."""
+def fitting_weights(
+    weights: Mapping[str, Tensor], model: nn.Module, path: Path, strict: bool = True, remedy: str = ""
+) -> dict[str, Tensor]:
+    """The weights that fit the model by name, shape and kind of number.
+
+    Args:
+        weights: tensors by the names of the model's state.
+        model: the network.
+        path: the file they come from.
+        strict: all must fit; otherwise those that do are given back.
+        remedy: what to do, to end the message.
+
+    Raises:
+        WeightsError: `strict`, and they do not; names the layers.
+    """
     own = model.state_dict()
     missing = [name for name in own if name not in weights]
     unknown = [name for name in weights if name not in own]
     shapes = [
-        f"{name} is {tuple(weights[name].shape)} in the file, {tuple(own[name].shape)} in the model"
+        f"{name} is {_form(weights[name], own[name])} in the file, {_form(own[name], weights[name])} in the model"
         for name in own
-        if name in weights and own[name].shape != weights[name].shape
+        if name in weights and not _alike(own[name], weights[name])
     ]
     if strict and (missing or unknown or shapes):
         parts = [
-            ("other shapes", shapes),
+            ("others there", shapes),
             ("missing in the file", missing),
             ("not in the model", unknown),
         ]
         told = "; ".join(f"{title}: {_some(names)}" for title, names in parts if names)
-        raise WeightsError(f"{path.name} does not fit {type(model).__name__}: {told}. strict=False reads what fits.")
-    return {name: t for name, t in weights.items() if name in own and own[name].shape == t.shape}
+        raise WeightsError(f"{path.name} does not fit {type(model).__name__}: {told}.{remedy}")
+    return {name: t for name, t in weights.items() if name in own and _alike(own[name], t)}
+
+
+def _alike(own: Tensor, given: Tensor) -> bool:
+    """Whether a tensor of the file can take the place of the model's own."""
+    return own.shape == given.shape and own.is_floating_point() == given.is_floating_point()
+
+
+def _form(tensor: Tensor, other: Tensor) -> str:
+    """The shape, or, if that is no difference, the kind of number."""
+    return str(tuple(tensor.shape)) if tensor.shape != other.shape else str(tensor.dtype).removeprefix("torch.")
 
 
 def _some(names: list[str]) -> str:
@@ -222,6 +268,7 @@ def _opt_state(
     tensors: Mapping[str, Tensor], about: Mapping[str, Any], opt: Optimizer, model: nn.Module, path: Path
 ) -> dict[str, Any]:
     """A state dict for `opt` from what the file holds, matched by the names of parameters."""
+    _check_opt(about, path)
     if about["class"] != type(opt).__name__:
         raise WeightsError(
             f"{path.name} holds the state of {about['class']}, the learner's optimiser is {type(opt).__name__};"
@@ -256,9 +303,26 @@ def _opt_state(
                     for key, value in by_name[name].items()
                 }
         if members["params"]:
-            saved = group_of[names[id(members["params"][0])]]
-            group.update({k: tuple(v) if isinstance(v, list) else v for k, v in saved.items() if k != "layer_group"})
+            group.update(_hypers(group_of[names[id(members["params"][0])]], members, path))
     return result
+
+
+def _hypers(saved: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The hyper-parameters of a group as the file has them."""
+    for key, value in saved.items():
+        if isinstance(now.get(key), int | float) and not isinstance(value, int | float):
+            raise WeightsError(f"{path.name}: {key} of the optimiser is {value!r}, not a number.")
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in saved.items() if key != "layer_group"}
+
+
+def _check_opt(about: Any, path: Path) -> None:
+    """Refuse what `_describe_opt` has not written."""
+    expected = {"class": str, "groups": list[dict[str, Any]], "numbers": dict[str, Any]}
+    right = isinstance(about, dict) and all(fits(about.get(name), hint) for name, hint in expected.items())
+    in_group = {"hypers": dict[str, Any], "params": list[str]}
+    groups = about["groups"] if right else []
+    if not right or not all(fits(group.get(name), hint) for group in groups for name, hint in in_group.items()):
+        raise WeightsError(f"{path.name}: its description of the optimiser is malformed; load with with_opt=False.")
 
 
 def model_folder(path: Path, model_dir: str | Path) -> Path:

@@ -42,7 +42,13 @@ from laminar.vision.images import (
     verify_image,
     verify_images,
 )
-from laminar.vision.learner import HeadOptions, VisionLearnerOptions, create_vision_model, vision_learner
+from laminar.vision.learner import (
+    HeadOptions,
+    VisionLearnerOptions,
+    create_vision_model,
+    vision_learner,
+    vision_network,
+)
 from laminar.vision.models.body import adapt_channels, body_splitter, create_body, cut_model, num_features
 from laminar.vision.models.head import create_head
 from laminar.vision.models.pretrained import find_weights, pretrained_body
@@ -114,6 +120,7 @@ __all__ = [
     "verify_image",
     "verify_images",
     "vision_learner",
+    "vision_network",
     "xresnet101",
     "xresnet152",
     "xresnet18",

@@ -8,7 +8,7 @@ from typing import Any, TypedDict, Unpack
 import torch
 from torch import Tensor, nn
 
-from laminar.core.errors import check_keywords
+from laminar.core.errors import ConfigError, check_keywords
 from laminar.core.recipe import builder
 from laminar.core.types import TensorImageBase
 from laminar.data.normalize import Normalize
@@ -17,7 +17,7 @@ from laminar.vision.models.body import Arch, Cut, arch_name, body_splitter, crea
 from laminar.vision.models.head import create_head, init_head
 from laminar.vision.models.pretrained import PretrainedBody, Weights, pretrained_body
 
-__all__ = ["HeadOptions", "VisionLearnerOptions", "create_vision_model", "vision_learner"]
+__all__ = ["HeadOptions", "VisionLearnerOptions", "create_vision_model", "vision_learner", "vision_network"]
 
 
 class HeadOptions(TypedDict, total=False):
@@ -37,7 +37,6 @@ class VisionLearnerOptions(LearnerOptions, HeadOptions, total=False):
     """Keyword arguments of `vision_learner` that go to `Learner` and to `create_head`."""
 
 
-@builder
 def create_vision_model(
     arch: Arch,
     n_out: int,
@@ -69,6 +68,24 @@ def create_vision_model(
     check_keywords(head, HeadOptions, "create_vision_model")
     body = _body(arch, pretrained, weights, cut, n_in).body
     return _with_head(body, n_out, n_in, init, custom_head, head)
+
+
+@builder
+def vision_network(
+    arch: Arch, n_out: int, *, cut: Cut = None, n_in: int = 3, **head: Unpack[HeadOptions]
+) -> nn.Sequential:
+    """The network that `create_vision_model` makes, without weights: what an export asks for, which fetches nothing.
+
+    Args:
+        arch: see `create_vision_model`, as all others.
+        n_out: outputs.
+        cut: where to cut.
+        n_in: channels of the pictures.
+        **head: see `create_head`.
+    """
+    if n_in < 1 or n_out < 1:
+        raise ConfigError(f"a network needs at least one channel and one output, got n_in={n_in} and n_out={n_out}")
+    return create_vision_model(arch, n_out, pretrained=False, cut=cut, n_in=n_in, init=None, **head)
 
 
 def _body(arch: Arch, pretrained: bool, weights: Weights, cut: Cut, n_in: int) -> PretrainedBody:
@@ -160,7 +177,7 @@ def vision_learner(
     if dls is not given:  # loaders that come later are normalised alike
         learn.model_tfms = [dls.train.after_batch.find(Normalize)]
     if custom_head is None:
-        learn.model_recipe = (create_vision_model, _recipe(arch, n_out, n_in, cut, head_options))
+        learn.model_recipe = (vision_network, _recipe(arch, n_out, n_in, cut, head_options))
     return learn.freeze() if pretrained or weights is not None else learn
 
 
@@ -170,12 +187,12 @@ _OWN_ARGUMENTS = (
 
 
 def _recipe(arch: Arch, n_out: int, n_in: int, cut: Cut, head: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments with which `create_vision_model` makes the same network, without weights."""
+    """The arguments with which `vision_network` makes the same network."""
     name = arch_name(arch)
     home = "" if isinstance(arch, str) else getattr(arch, "__module__", "")
     if home.startswith(("torchvision.", "laminar.")) and named_arch(name) is arch:
         arch = name
-    return {"arch": arch, "n_out": n_out, "pretrained": False, "cut": cut, "n_in": n_in, "init": None, **head}
+    return {"arch": arch, "n_out": n_out, "cut": cut, "n_in": n_in, **head}
 
 
 def channels_of(dls: Any) -> int:
