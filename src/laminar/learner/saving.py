@@ -135,9 +135,8 @@ def read_weights(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         # weights_only: nothing in the file is executed.
         content = torch.load(file, map_location="cpu", weights_only=True)  # noqa: TID251  # see the line above
     except Exception as error:
-        raise WeightsError(
-            f"{file} holds more than weights, or is damaged, and was not read: {(str(error) or repr(error)).splitlines()[0]}"
-        ) from error
+        why = (str(error) or repr(error)).splitlines()[0]
+        raise WeightsError(f"{file} holds more than weights, or is damaged, and was not read: {why}") from error
     for key in ("model", "state_dict"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
