@@ -446,3 +446,13 @@ def test_dicts_come_as_dicts() -> None:
 
 def test_tfmd_dl_is_the_loaders_other_name() -> None:
     assert TfmdDL is DataLoader
+
+
+def test_two_iterations_over_one_loader_with_kept_workers_do_not_disturb_each_other() -> None:
+    loader = DataLoader(range(8), 2, num_workers=1, persistent_workers=True)
+    whole = [batch.tolist() for batch in loader]
+    first, second = iter(loader), iter(loader)
+    next(first)
+    assert [batch.tolist() for batch in second] == whole
+    assert [batch.tolist() for batch in first] == whole[1:]
+    assert [batch.tolist() for batch in loader] == whole

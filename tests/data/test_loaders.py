@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch.utils.data import BatchSampler, RandomSampler, SubsetRandomSampler, TensorDataset, WeightedRandomSampler
 from torch.utils.data import DataLoader as TorchLoader
-from torch.utils.data import TensorDataset
 
 from laminar.core.errors import ConfigError, DataError
 from laminar.core.types import TensorCategory, TensorFloat, TensorImage
@@ -252,6 +252,69 @@ def test_a_torch_loader_is_put_in_order_for_predictions() -> None:
     dls = torch_loaders()
     labels = torch.cat([y for _, y in dls.train.eval_loader()])
     assert labels.tolist() == [0, 1, 1, 0, 1, 0]
+
+
+TEN = TensorDataset(torch.arange(10))
+
+
+def items_of(loader: Any) -> list[list[int]]:
+    return [(batch[0] if isinstance(batch, list | tuple) else batch).tolist() for batch in loader]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"batch_size": 4, "sampler": SubsetRandomSampler([7, 2, 5, 3, 9])}, [[2, 3, 5, 7], [9]]),
+        ({"batch_size": 4, "sampler": WeightedRandomSampler([1.0] * 10, 10)}, [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]),
+        ({"batch_sampler": [[8, 1], [4], [6, 0]]}, [[0, 1], [4, 6], [8]]),
+        ({"batch_sampler": BatchSampler(RandomSampler(range(10)), 5, True)}, [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]),
+        ({"batch_size": None, "shuffle": True}, [*range(10)]),
+    ],
+)
+def test_predictions_see_the_items_that_a_torch_loader_chose_in_order(options: dict, expected: list) -> None:
+    dls = DataLoaders(TorchLoader(TEN, **options), device="cpu")
+    before = torch.get_rng_state()
+    assert items_of(dls.train.eval_loader()) == expected
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_predictions_see_the_items_that_a_sampler_of_a_loader_of_ours_chose() -> None:
+    def items(sampler: Any) -> list[list[int]]:
+        return items_of(DataLoader(range(10), 4, sampler=sampler).eval_loader())
+
+    assert items([9, 2, 5]) == [[2, 5, 9]]
+    assert items(SubsetRandomSampler([7, 3])) == [[3, 7]]
+    assert items([1, 1, 2]) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+
+def announce(worker: int) -> None:
+    Path(f"worker-{worker}").touch()
+
+
+def test_a_torch_loader_keeps_its_workers_beginning_when_put_in_order() -> None:
+    dls = DataLoaders(TorchLoader(TEN, batch_size=5, num_workers=1, worker_init_fn=announce), device="cpu")
+    list(dls.train.eval_loader())
+    assert Path("worker-0").exists()
+
+
+def test_with_tfms_keeps_the_class_and_what_was_set() -> None:
+    class Loaders(DataLoaders):
+        pass
+
+    dls = Loaders([(TensorImage(torch.rand(2, 3, 4, 4)), torch.tensor([0, 1]))], types=(TensorImage, TensorCategory))
+    dls.loss_func = torch.nn.functional.nll_loss
+    other = dls.with_tfms(Normalize.from_stats([0.5] * 3, [0.5] * 3))
+    assert type(other) is Loaders
+    assert other.loss_func is dls.loss_func
+    assert other.train is not dls.train
+
+
+def test_loaders_that_are_given_are_not_sent_elsewhere() -> None:
+    ours, theirs = DataLoader(range(4), 2, device="cpu"), DataLoaders([torch.zeros(2)], device="cpu").train
+    dls = DataLoaders(ours, theirs, device="meta")
+    assert [loader.one_batch().device.type for loader in dls.loaders] == ["meta", "meta"]
+    assert [loader.one_batch().device.type for loader in (ours, theirs)] == ["cpu", "cpu"]
+    assert DataLoaders(ours).train is ours
 
 
 def test_a_plain_data_set_cannot_make_new_items() -> None:

@@ -12,13 +12,15 @@ from torch import Tensor
 from laminar.core.device import to_cpu, to_device
 from laminar.core.errors import ConfigError, DataError
 from laminar.core.pipeline import Pipeline
+from laminar.core.random import keep_generators
 from laminar.core.types import TensorCategory, TensorMultiCategory, cast
 from laminar.data.collation import first_items, uncollate
+from laminar.data.items import distinct_items
 from laminar.data.showing import DecodesBatches
 from laminar.data.transforms import Categorize, MultiCategorize, OneHotEncode
 from laminar.data.vocab import CategoryMap
 
-__all__ = ["ForeignLoader"]
+__all__ = ["ForeignLoader", "in_order_of_items"]
 
 
 class ForeignLoader(DecodesBatches):
@@ -139,17 +141,7 @@ class ForeignLoader(DecodesBatches):
 
     def eval_loader(self) -> ForeignLoader:
         """The same batches in the order of the data set, as far as can be had: torch's loader is made anew for it."""
-        batches = self.batches
-        if type(batches) is torch_data.DataLoader and not isinstance(batches.dataset, torch_data.IterableDataset):
-            batches = torch_data.DataLoader(
-                batches.dataset,
-                batch_size=batches.batch_size or 1,
-                collate_fn=batches.collate_fn,
-                num_workers=batches.num_workers,
-                pin_memory=batches.pin_memory,
-                generator=torch.Generator(),
-            )
-        return self._like(batches)
+        return self._like(in_order_of_items(self.batches))
 
     def with_batches(self, batches: Any) -> ForeignLoader:
         """Other batches of the same meaning."""
@@ -177,3 +169,28 @@ class ForeignLoader(DecodesBatches):
 
     def __repr__(self) -> str:
         return f"ForeignLoader({type(self.batches).__name__})"
+
+
+def in_order_of_items(batches: Any) -> Any:
+    """The items of a torch loader in the order of its data set; any other iterable of batches as it is.
+
+    A sampler (or batch sampler) that chooses some of the items is kept to; one that gives an item more than once is a
+    way to train, and all items are taken.
+    """
+    if type(batches) is not torch_data.DataLoader or isinstance(batches.dataset, torch_data.IterableDataset):
+        return batches
+    shared: dict[str, Any] = {
+        name: getattr(batches, name)
+        for name in ("collate_fn", "num_workers", "pin_memory", "worker_init_fn", "timeout", "multiprocessing_context")
+    }
+    shared["generator"] = torch.Generator()  # what torch draws for its workers does not come from the caller's
+    with keep_generators():
+        chosen = list(batches.batch_sampler or batches.sampler)
+    size = batches.batch_size
+    if batches.batch_sampler is not None:
+        size = size or max(map(len, chosen), default=1)
+        chosen = [index for batch in chosen for index in batch]
+    if any(not isinstance(index, int) for index in chosen):
+        return batches  # a data set with keys of its own kind
+    order = distinct_items(chosen, len(batches.dataset))  # type: ignore[arg-type]  # a data set with a sampler has a length
+    return torch_data.DataLoader(batches.dataset, batch_size=size, sampler=order, **shared)

@@ -13,7 +13,7 @@ from torch.utils.data import Subset
 
 from laminar.core.errors import DataError, describe
 
-__all__ = ["as_items", "item_at", "take", "name_of"]
+__all__ = ["as_items", "distinct_items", "item_at", "take", "name_of"]
 
 
 def as_items(items: Any) -> Any:
@@ -55,6 +55,12 @@ def take(items: Any, indices: Sequence[int]) -> Any:
     if isinstance(items, list | tuple | range):
         return [items[index] for index in indices]
     return Subset(items, indices)
+
+
+def distinct_items(chosen: Sequence[int], n_items: int) -> Sequence[int]:
+    """The numbers that a sampler chose, in order, for predictions; all `n_items` if it gives one more than once."""
+    distinct = sorted(set(chosen))
+    return distinct if len(distinct) == len(chosen) else range(n_items)
 
 
 def _as_run(indices: Sequence[int]) -> slice | None:

@@ -15,6 +15,7 @@ from laminar.core.errors import ConfigError, DataError, check_keywords
 from laminar.core.pipeline import Pipeline
 from laminar.core.random import batch_random, current_seed, item_random, permutation
 from laminar.data.fetching import BatchRequest, EpochRequests, Fetched, Fetcher, WorkerFailure
+from laminar.data.items import distinct_items
 from laminar.data.showing import DecodesBatches
 
 __all__ = ["DataLoader", "TfmdDL", "LoaderOptions"]
@@ -191,7 +192,8 @@ class DataLoader(DecodesBatches):
         epoch, self._iterating = self._epoch, True
         seed = self._seed()
         for request, fetched in self._fetch_all(seed, epoch, self._batch):
-            self._batch += 1
+            if self._epoch == epoch:  # nobody began another epoch meanwhile
+                self._batch += 1
             if len(fetched.items):
                 yield self._finish(request, fetched)
         if self._epoch == epoch:
@@ -258,14 +260,19 @@ class DataLoader(DecodesBatches):
             for request in self._requests(seed, epoch, first):
                 yield request, fetcher.fetch(request)
             return
-        loader, pending = self._kept_workers or self._workers()
-        self._kept_workers = (loader, pending) if self.persistent_workers else None
+        workers, self._kept_workers = self._kept_workers or self._workers(), None  # nobody else's until we are done
+        loader, pending = workers
+        made_for = self._fetcher, self.device
         requests = list(self._requests(seed, epoch, first))
         pending.requests, pending.count = requests, len(requests)
-        for request, answer in zip(requests, loader, strict=True):
-            if isinstance(answer, WorkerFailure):
-                answer.throw()
-            yield request, answer
+        try:
+            for request, answer in zip(requests, loader, strict=True):
+                if isinstance(answer, WorkerFailure):
+                    answer.throw()
+                yield request, answer
+        finally:
+            if self.persistent_workers and made_for == (self._fetcher, self.device):
+                self._kept_workers = workers
 
     def _fetcher_now(self) -> Fetcher:
         if self._fetcher is None:
@@ -319,10 +326,23 @@ class DataLoader(DecodesBatches):
         return other
 
     def eval_loader(self) -> Self:
-        """The same items in the order of the data set, with the transforms of validation: for predictions."""
+        """The same items in the order of the data set, with the transforms of validation: for predictions.
+
+        A sampler that chooses some of the items is kept to; one that gives an item more than once is a way to train,
+        and all items are taken.
+        """
         dataset = self.dataset.with_split(1) if hasattr(self.dataset, "with_split") else self.dataset
+        chosen = None
+        if self.sampler is not None:
+            chosen = distinct_items(self._order(self._seed(), self._epoch), len(self.dataset))
         return self.new(
-            dataset, shuffle=False, drop_last=False, sampler=None, split_idx=1, persistent_workers=False, do_setup=False
+            dataset,
+            shuffle=False,
+            drop_last=False,
+            sampler=chosen,
+            split_idx=1,
+            persistent_workers=False,
+            do_setup=False,
         )
 
     def to(self, device: Device) -> Self:

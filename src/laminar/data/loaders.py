@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -66,12 +67,13 @@ class DataLoaders:
         own = [loader.device for loader in loaders if isinstance(loader, DecodingLoader) and loader.device is not None]
         target = torch.device(device) if device is not None else own[0] if own else default_device()
         self.loaders: list[AnyLoader] = [
-            loader if isinstance(loader, DecodingLoader) else ForeignLoader(loader, target, types, n_inp, vocab)
+            _on_device(loader, target)
+            if isinstance(loader, DecodingLoader)
+            else ForeignLoader(loader, target, types, n_inp, vocab)
             for loader in loaders
         ]
         self.path = Path(path)
         self.device: torch.device = target
-        self.to(target)
 
     def __getitem__(self, i: int) -> AnyLoader:
         """The loader of split `i`.
@@ -198,7 +200,7 @@ class DataLoaders:
             loaders[-1].remember_types(loader.types)
         return type(self)(*loaders, path=self.path, device=self.device)
 
-    def with_tfms(self, batch_tfms: Transforms) -> DataLoaders:
+    def with_tfms(self, batch_tfms: Transforms) -> Self:
         """New loaders over the same data with more batch transforms; these here stay as they are."""
         added = Pipeline(batch_tfms)
         loaders: list[AnyLoader] = []
@@ -211,7 +213,9 @@ class DataLoaders:
                 other.add_tfms(added)
             loaders.append(other)
         _set_up(loaders[0], added)
-        return DataLoaders(*loaders, path=self.path, device=self.device)
+        others = copy.copy(self)
+        others.loaders = loaders
+        return others
 
     def add_tfms(self, tfms: Transforms, event: str = "after_batch", loaders: Iterable[int] | None = None) -> None:
         """Add transforms to these loaders.
@@ -353,6 +357,17 @@ def _build(
     if check:
         check_first_items(loaders)
     return DataLoaders(*loaders, path=path, device=device)
+
+
+def _on_device(loader: AnyLoader, device: torch.device) -> AnyLoader:
+    """The loader itself if its batches go there, else another one whose batches do."""
+    if loader.device == device:
+        return loader
+    return (
+        loader.with_batches(loader.batches).to(device)
+        if isinstance(loader, ForeignLoader)
+        else loader.new(device=device)
+    )
 
 
 def _length(dataset: Any, n: int | None) -> int:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch.utils.data as torch_data
 from torch import Tensor
 
 from laminar.callbacks.predictions import EvaluateCallback, GatherPredsCallback
 from laminar.core.errors import ConfigError
 from laminar.core.transform import Transform
 from laminar.core.types import cast
+from laminar.data.foreign import in_order_of_items
 from laminar.learner.callback_list import Callbacks, as_list
 from laminar.learner.loop import TrainingLoop
 from laminar.learner.model_input import loader_for_model
@@ -40,16 +40,7 @@ def evaluation_loader(dls: Any, ds_idx: int = 1, dl: Any = None, model_tfms: Seq
         dl = dls[ds_idx]
     if hasattr(dl, "eval_loader"):
         return loader_for_model(dl.eval_loader(), model_tfms)
-    if type(dl) is torch_data.DataLoader and not isinstance(dl.dataset, torch_data.IterableDataset) and dl.batch_size:
-        return torch_data.DataLoader(
-            dl.dataset,
-            batch_size=dl.batch_size,
-            num_workers=dl.num_workers,
-            collate_fn=dl.collate_fn,
-            pin_memory=dl.pin_memory,
-            worker_init_fn=dl.worker_init_fn,
-        )
-    return dl
+    return in_order_of_items(dl)
 
 
 def validate(learn: TrainingLoop, metrics: list[Any], dl: Any, cbs: Callbacks) -> list[float | None]:
