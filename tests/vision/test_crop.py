@@ -15,6 +15,7 @@ from laminar.core.rebuilding import from_recipe
 from laminar.core.recipe import to_recipe
 from laminar.core.types import TensorBBox, TensorCategory, TensorImage, TensorMask, TensorPoint, plain
 from laminar.data.transforms import ToTensor
+from laminar.vision.augment import Rotate
 from laminar.vision.crop import (
     CropPad,
     DihedralItem,
@@ -288,7 +289,7 @@ def test_squishing_draws_nothing_and_says_so() -> None:
 
 
 def test_impossible_arguments_are_refused() -> None:
-    with pytest.raises(ValueError, match="size must be at least 1"):
+    with pytest.raises(ValueError, match="size must be 1 to"):
         Resize(0)
     with pytest.raises(ValueError, match="sqush"):
         Resize(8, "sqush")
@@ -323,3 +324,10 @@ def test_p_is_the_share_of_samples_that_are_cut_at_random(make: Callable[[float]
 def test_what_draws_nothing_takes_no_probability() -> None:
     with pytest.raises(TypeError, match="'p'"):
         CropPad(24, p=0.5)
+
+
+@pytest.mark.parametrize("make", [Resize, RandomResizedCrop, RandomCrop, CropPad, lambda size: Rotate(size=size)])
+@pytest.mark.parametrize("size", [0, -3, (20, 0), 10**6])
+def test_sizes_without_pixels_or_with_far_too_many_are_refused(make: Callable[..., object], size: object) -> None:
+    with pytest.raises(ValueError, match=r"size must be 1 to \d+ pixels in all, got"):
+        make(size)

@@ -14,7 +14,7 @@ from laminar.core.types import TensorCategory, TensorFloat, TensorImage, TensorI
 from laminar.data.block import CategoryBlock, DataBlock
 from laminar.data.sources import get_image_files
 from laminar.data.splitters import RandomSplitter
-from laminar.vision.augment import Augment, Brightness, Flip, Rotate, aug_transforms
+from laminar.vision.augment import Augment, Brightness, Flip, RandomErasing, Rotate, aug_transforms
 from laminar.vision.blocks import AddMaskCodes, ImageBlock, MaskBlock, OpenImage
 from laminar.vision.crop import Resize
 from laminar.vision.data import ImageDataLoaders
@@ -223,3 +223,47 @@ def test_a_block_opens_new_items_of_any_kind(make_folder: MakeFolder) -> None:
     items = [file, str(file), file.read_bytes(), Image.open(file), np.asarray(Image.open(file)), PILImage.create(file)]
     x = torch.cat([batch[0].as_subclass(torch.Tensor) for batch in dls.test_dl(items)])
     assert all(torch.equal(picture, x[0]) for picture in x)
+
+
+def test_names_that_are_absolute_paths_stay_as_they_are(make_folder: MakeFolder, tmp_path: Path) -> None:
+    path = make_folder({"train": 3})
+    files = get_image_files(path)
+    frame = pd.DataFrame({"name": [str(file.resolve()) for file in files], "label": [label_of(file) for file in files]})
+    dls = ImageDataLoaders.from_df(frame, tmp_path / "elsewhere", folder="inside", item_tfms=Resize(8), bs=2)
+    assert dls.one_batch()[0].shape[-1] == 8
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        (
+            {"fn_col": "nam"},
+            r"fn_col='nam' is no column of the data frame. Did you mean 'name'\? It has 2: name, label",
+        ),
+        ({"label_col": ["label", "labels"]}, r"label_col='labels' .* Did you mean 'label'\?"),
+        ({"label_col": 7}, r"label_col=7 is no column"),
+        ({"valid_col": "is_valid"}, r"valid_col='is_valid' is no column"),
+    ],
+)
+def test_a_missing_column_is_told_before_anything_is_read(column: dict[str, object], message: str) -> None:
+    frame = pd.DataFrame({"name": ["a.png"], "label": ["a"]})
+    with pytest.raises(DataError, match=message):
+        ImageDataLoaders.from_df(frame, **column)
+
+
+def test_steps_given_to_a_block_become_one_and_stay_as_they_are(make_folder: MakeFolder) -> None:
+    path = make_folder({"train": 4, "valid": 2})
+    given = [Flip(), Rotate(size=12), Brightness(), RandomErasing()]
+    before = [dict(vars(step)) for step in given]
+    block = DataBlock(
+        (ImageBlock, ImageBlock, CategoryBlock), get_items=get_image_files, get_y=label_of, n_inp=2,
+        item_tfms=Resize(16), batch_tfms=given, splitter=RandomSplitter(seed=1),
+    )  # fmt: skip
+    for _ in range(2):  # a block can be used again
+        dls = block.dataloaders(path, bs=4)
+        kinds = [type(step).__name__ for step in dls.train.after_batch]
+        assert kinds == ["Augment", "IntToFloatTensor", "RandomErasing"]
+        assert dls.train.after_batch[0].size == 12
+        assert [batch[0].shape[-1] for batch in (dls.train.one_batch(), dls.valid.one_batch())] == [12, 12]
+    assert [dict(vars(step)) for step in given] == before
+    assert block.new(batch_tfms=Flip()).batch_tfms[0].space[0].p == 0.5

@@ -42,6 +42,7 @@ from laminar.core.transform import (
     InplaceTransform,
     ItemTransform,
     RandTransform,
+    TorchvisionTransform,
     Transform,
 )
 from laminar.core.types import (
@@ -96,6 +97,7 @@ __all__ = [
     "TitledStr",
     "TitledTensorScalar",
     "TitledTuple",
+    "TorchvisionTransform",
     "Transform",
     "WeightsError",
     "cast",

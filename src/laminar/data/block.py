@@ -52,6 +52,8 @@ class TransformBlock:
         batch_tfms: transforms of a batch of values, on the device.
         dl_type: class of the loaders, if this kind needs its own.
         dls_kwargs: arguments of the loaders, if this kind needs some.
+        join_batch_tfms: makes fewer transforms of batches of those of all blocks and of the caller, if some can be done
+            in one; it changes none of them.
     """
 
     def __init__(
@@ -61,10 +63,12 @@ class TransformBlock:
         batch_tfms: Steps = None,
         dl_type: type[DataLoader] | None = None,
         dls_kwargs: LoadersOptions | None = None,
+        join_batch_tfms: Callable[[Iterable[Any]], list[Transform]] | None = None,
     ) -> None:
         self.type_tfms, self.batch_tfms = _listed(type_tfms), _listed(batch_tfms)
         self.item_tfms = [ToTensor(), *_listed(item_tfms)]
         self.dl_type, self.dls_kwargs = dl_type, dls_kwargs or {}
+        self.join_batch_tfms = join_batch_tfms
 
 
 def CategoryBlock(  # a factory that reads like a class, under the name people know
@@ -226,8 +230,11 @@ class DataBlock:
 
     @property
     def batch_tfms(self) -> list[Transform]:
-        """Transforms of a batch: those of the blocks, then those given."""
-        return merged(*(block.batch_tfms for block in self.blocks), self.user_batch_tfms)
+        """Transforms of a batch: those of the blocks, then those given; joined as far as the blocks know how."""
+        steps = merged(*(block.batch_tfms for block in self.blocks), self.user_batch_tfms)
+        for join in dict.fromkeys(block.join_batch_tfms for block in self.blocks if block.join_batch_tfms is not None):
+            steps = join(steps)
+        return steps
 
     def new(self, item_tfms: Steps = None, batch_tfms: Steps = None) -> DataBlock:
         """The same recipe with other transforms of items and batches."""

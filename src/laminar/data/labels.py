@@ -64,7 +64,7 @@ class ColReader(ItemTransform):
 
     Args:
         cols: name or number of the column, or a list of them (then the result is a list).
-        pref: put before the value; a `Path` becomes a folder.
+        pref: put before the value; a `Path` is a folder, that values which are absolute paths are not put into.
         suff: put after the value, ``".jpg"`` for instance.
         label_delim: split the value here into a list of labels; an empty value has none.
 
@@ -96,7 +96,10 @@ class ColReader(ItemTransform):
         value = _cell(row, column)
         if self.label_delim is not None:
             return str(value).split(self.label_delim) if _filled(value) else []
-        return f"{self.pref}{value}{self.suff}" if self.pref or self.suff else value
+        if not self.pref and not self.suff:
+            return value
+        name, folder = f"{value}{self.suff}", self.pref.endswith(os.path.sep)
+        return os.path.join(self.pref, name) if folder else f"{self.pref}{name}"
 
     def __repr__(self) -> str:
         return f"ColReader({self.cols!r})"

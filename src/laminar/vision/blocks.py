@@ -10,6 +10,7 @@ from laminar.core.transform import Transform
 from laminar.core.types import TensorMask, plain
 from laminar.data.block import TransformBlock
 from laminar.data.transforms import IntToFloatTensor
+from laminar.vision.augment import setup_aug_tfms
 from laminar.vision.images import PILBase, PILImage, PILMask
 
 __all__ = ["AddMaskCodes", "ImageBlock", "MaskBlock", "OpenImage"]
@@ -89,12 +90,12 @@ class AddMaskCodes(Transform):
 
 
 def ImageBlock(cls: type[PILBase] = PILImage) -> TransformBlock:  # a factory that reads like a class
-    """A picture, as input or target.
+    """A picture, as input or target. Batch transforms of space and light are joined (see `setup_aug_tfms`).
 
     Args:
         cls: the kind of picture: `PILImage`, `PILImageBW`, or a class of yours derived from them.
     """
-    return TransformBlock(type_tfms=OpenImage(cls), batch_tfms=IntToFloatTensor())
+    return TransformBlock(type_tfms=OpenImage(cls), batch_tfms=IntToFloatTensor(), join_batch_tfms=setup_aug_tfms)
 
 
 def MaskBlock(  # a factory that reads like a class

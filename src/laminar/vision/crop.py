@@ -23,6 +23,7 @@ from laminar.vision.coordinates import canvas_of, move
 from laminar.vision.cutting import Cut, PadMode, cut_image, cut_tensor
 from laminar.vision.decoding import Resampling
 from laminar.vision.images import PILBase, PILMask
+from laminar.vision.moving import LARGEST
 
 __all__ = [
     "CropPad",
@@ -52,8 +53,8 @@ class ResizeMethod(StrEnum):
 
 def _width_height(size: SizeArgument) -> Size:
     height, width = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
-    if height < 1 or width < 1:
-        raise ValueError(f"size must be at least 1 pixel, got {size!r} (one number, or height and width)")
+    if height < 1 or width < 1 or height * width > LARGEST:
+        raise ValueError(f"size must be 1 to {LARGEST} pixels in all, got {size!r} (one number, or height and width)")
     return width, height
 
 

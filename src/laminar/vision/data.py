@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
-from laminar.core.errors import DataError, check_keywords, require
+from laminar.core.errors import DataError, check_keywords, require, suggest
 from laminar.core.transform import ItemTransform
 from laminar.data.block import CategoryBlock, DataBlock, MultiCategoryBlock, RegressionBlock
 from laminar.data.labels import ColReader, RegexLabeller, parent_label
@@ -16,7 +16,6 @@ from laminar.data.loaders import DataLoaders
 from laminar.data.options import UnseededLoadersOptions
 from laminar.data.sources import get_image_files
 from laminar.data.splitters import ColSplitter, GrandparentSplitter, RandomSplitter
-from laminar.vision.augment import setup_aug_tfms
 from laminar.vision.blocks import ImageBlock
 from laminar.vision.images import PILBase, PILImage
 
@@ -183,7 +182,7 @@ class ImageDataLoaders(DataLoaders):
 
         Args:
             df: a pandas data frame.
-            path: folder of the files.
+            path: folder of the files; names that are absolute paths stay as they are.
             valid_pct: share of the rows to put into validation at random.
             seed: of that choice.
             fn_col: column of the file names.
@@ -195,7 +194,11 @@ class ImageDataLoaders(DataLoaders):
                 quantities where the columns are floating point, else one class.
             valid_col: column that is true for validation, in place of `valid_pct`.
             **options: see `ImageLoadersOptions`.
+
+        Raises:
+            DataError: there is no such column, or no such file.
         """
+        _check_columns(df, {"fn_col": fn_col, "label_col": label_col, "valid_col": valid_col})
         block = _block(options, "from_df", y_block or _target_block(df, label_col, label_delim))
         root = Path(path) if folder is None else Path(path) / folder
         splitter = RandomSplitter(valid_pct, seed=seed) if valid_col is None else ColSplitter(valid_col)
@@ -284,16 +287,9 @@ class ImageDataLoaders(DataLoaders):
             blocks=(ImageBlock(options.get("img_cls", PILImage)), y_block or CategoryBlock),
             splitter=RandomSplitter(valid_pct, seed=seed),
             item_tfms=options.get("item_tfms"),
-            batch_tfms=_joined(options.get("batch_tfms")),
+            batch_tfms=options.get("batch_tfms"),
         )
         return _loaders(dblock, (fnames, labels), path, options)
-
-
-def _joined(batch_tfms: Any) -> list[Any] | None:
-    """Batch transforms with all steps of space and light in one."""
-    if batch_tfms is None:
-        return None
-    return setup_aug_tfms([batch_tfms] if callable(batch_tfms) else batch_tfms)
 
 
 def _block(options: ImageLoadersOptions, method: str, y_block: Any) -> Callable[..., DataBlock]:
@@ -303,7 +299,7 @@ def _block(options: ImageLoadersOptions, method: str, y_block: Any) -> Callable[
         DataBlock,
         blocks=(ImageBlock(options.get("img_cls", PILImage)), y_block),
         item_tfms=options.get("item_tfms"),
-        batch_tfms=_joined(options.get("batch_tfms")),
+        batch_tfms=options.get("batch_tfms"),
     )
 
 
@@ -331,6 +327,20 @@ def _check_splits(path: Path, train: str, valid: str) -> None:
             f"{path} has no folder {' and no folder '.join(map(repr, missing))}; it has: {', '.join(there)}. Pass "
             f"their names (train=, valid=); or, if these are the classes, valid_pct=0.2 to split at random."
         )
+
+
+def _check_columns(df: Any, asked: Mapping[str, Columns | None]) -> None:
+    """Refuse columns that `df` does not have, before anything is read."""
+    names = [str(name) for name in df.columns]
+    for argument, given in asked.items():
+        for column in [] if given is None else [given] if isinstance(given, str | int) else given:
+            known = -len(names) <= column < len(names) if isinstance(column, int) else column in df.columns
+            if not known:
+                hint = "" if isinstance(column, int) else suggest(column, names)
+                raise DataError(
+                    f"{argument}={column!r} is no column of the data frame.{hint} It has {len(names)}: "
+                    f"{', '.join(names)}. (Columns may be given by name, or by number from 0.)"
+                )
 
 
 def _target_block(df: Any, label_col: Columns, label_delim: str | None) -> Any:

@@ -17,10 +17,12 @@ from laminar.vision.coordinates import canvas_of, in_pixels, move, scaled_to_one
 from laminar.vision.cutting import PadMode
 from laminar.vision.homography import Size, map_positions, resample
 
-__all__ = ["BatchTransform", "Draw", "MovingTransform", "SizeArgument", "as_size", "drawn_values"]
+__all__ = ["LARGEST", "BatchTransform", "Draw", "MovingTransform", "SizeArgument", "as_size", "drawn_values"]
 
 Draw = float | Sequence[float] | Callable[[int], Tensor] | None
 SizeArgument = int | tuple[int, int] | None
+LARGEST = 2**28
+"""Most pixels that a picture is scaled to."""
 P = TypeVar("P", TensorPoint, TensorBBox)
 
 
@@ -99,6 +101,9 @@ class MovingTransform(BatchTransform):
     def __post_init__(self) -> None:
         Transform.__init__(self)
         self.pad_mode = PadMode(self.pad_mode)
+        height, width = as_size(self.size) or (1, 1)
+        if height < 1 or width < 1 or height * width > LARGEST:
+            raise ValueError(f"size must be 1 to {LARGEST} pixels in all, got {self.size!r}")
         self.split_idx = None if self.size is not None else type(self).split_idx
 
     def before_call(self, b: Any, split_idx: int | None) -> None:
