@@ -179,3 +179,13 @@ def test_an_exception_in_the_model_says_which_batch(make_learner, toys) -> None:
     with pytest.raises(RuntimeError, match="broken") as caught:
         make_learner(Fragile(), check=False).fit(1)
     assert caught.value.__notes__ == ["in epoch 0, batch 2 of training"]
+
+
+def test_a_field_of_the_learner_that_callbacks_do_not_read_as_their_own_is_pointed_to(make_learner) -> None:
+    class Curious(Callback):
+        def after_batch(self):
+            self.recorder.losses.clear()
+
+    with pytest.raises(AttributeError, match=r"Curious has no attribute 'recorder'. The learner's is `self.learn.rec"):
+        make_learner().fit(1, cbs=Curious())
+    assert not hasattr(Curious(), "nothing_of_the_kind")

@@ -131,3 +131,16 @@ def test_flat_cos_is_flat_then_falls(make_learner) -> None:
     learn.fit_flat_cos(5, 1e-2, start_epoch=4)
     assert learn.recorder.lrs == pytest.approx(lrs[16:])
     assert math.isclose(learn.recorder.lrs[0], lrs[16])
+
+
+def test_a_schedule_over_a_loader_without_length_is_refused_before_the_first_batch(
+    make_learner, toys, tmp_path
+) -> None:
+    class Stream:
+        def __iter__(self):
+            return iter(toys.batches(32, 16))
+
+    learn = make_learner(dls=toys.Loaders([Stream()], tmp_path))
+    learn.fit(1)
+    with pytest.raises(ConfigError, match=r"schedule of lr, mom .*does not say how many it has. Give it a __len__"):
+        learn.fit_one_cycle(1)

@@ -5,6 +5,7 @@ import torch
 
 from laminar.callbacks import (
     Callback,
+    CSVLogger,
     EarlyStoppingCallback,
     ReduceLROnPlateau,
     SaveModelCallback,
@@ -12,7 +13,7 @@ from laminar.callbacks import (
     TrackerCallback,
 )
 from laminar.core.errors import ConfigError
-from laminar.metrics import ValueMetric, accuracy
+from laminar.metrics import ValueMetric, accuracy, mae, mk_metric, mse, rmse, smaller_is_better
 from laminar.optim import get_hyper
 
 
@@ -118,3 +119,44 @@ def test_a_loss_that_is_no_number_ends_the_fit(make_learner, capsys) -> None:
     learn.fit(3)
     assert "fit ended at epoch 1, batch 1 of training" in capsys.readouterr().out
     assert len(learn.recorder.batch_losses) < 12
+
+
+def rising(preds, targets):
+    return next(rising.values)
+
+
+@pytest.mark.parametrize(
+    ("metric", "best"), [(smaller_is_better(lambda p, t: next(rising.values)), 1.0), (rising, 3.0)]
+)
+def test_the_metric_says_whether_smaller_is_better(make_learner, metric, best) -> None:
+    rising.values = iter([2.0, 1.0, 3.0])
+    learn = make_learner(n=32, bs=32, metrics=metric, check=False)
+    tracker = TrackerCallback(mk_metric(metric).name)
+    learn.fit(3, cbs=tracker)
+    assert tracker.best == best
+
+
+@pytest.mark.parametrize("metric", [mse, mae, rmse])
+def test_smaller_errors_are_better(make_learner, toys, metric) -> None:
+    learn = make_learner(metrics=metric, model=toys.net(1), loss_func=lambda p, t: (p[:, 0] - t).square().mean())
+    tracker = TrackerCallback(mk_metric(metric).name)
+    learn.fit(4, 0.1, cbs=tracker)
+    assert tracker.best == min(row[-1] for row in learn.recorder.values)
+
+
+def test_stopping_early_hides_no_epoch_from_those_who_save_and_note(make_learner, capsys) -> None:
+    learn = make_learner(metrics=scripted([1, 0.5, 7]))
+    saver, log = SaveModelCallback("score", every_epoch=True), CSVLogger()
+    learn.fit(3, cbs=[EarlyStoppingCallback("score", patience=1), saver, log])
+    assert saver.last_saved_path.stem == "model_1"
+    assert len(log.path.read_text().splitlines()) == 3
+
+
+def test_a_folder_that_cannot_be_written_to_is_found_before_an_epoch_is_spent(make_learner, tmp_path) -> None:
+    (tmp_path / "models").write_text("a file")
+    learn = make_learner()
+    before = weight(learn)
+    with pytest.raises(ConfigError, match=r"models: weights cannot be written there .*model_dir=") as caught:
+        learn.fit(1, 0.1, cbs=SaveModelCallback())
+    assert caught.value.__cause__.errno
+    assert weight(learn) == before

@@ -10,6 +10,7 @@ from torch import nn
 
 from laminar.core.errors import ConfigError
 from laminar.data.loaders import DataLoaders
+from laminar.data.normalize import Normalize
 from laminar.interpret import ClassificationInterpretation, Interpretation
 from laminar.learner.learner import Learner
 from laminar.nn.losses import CrossEntropyLossFlat, MSELossFlat
@@ -144,3 +145,19 @@ def test_a_loader_without_targets_is_refused(learn: Learner) -> None:
         Interpretation.from_learner(learn, dl=unlabelled)
     labelled = learn.dls.test_dl(learn.dls.valid_ds.items, with_labels=True)
     assert len(Interpretation.from_learner(learn, dl=labelled)) == 12
+
+
+def test_none_is_none_and_not_all(learn: Learner) -> None:
+    assert len(Interpretation.from_learner(learn).top_losses(0).losses) == 0
+
+
+@pytest.mark.parametrize("kind", [Interpretation, ClassificationInterpretation])
+def test_loaders_passed_in_get_the_normalisation_of_the_model(learn: Learner, kind: type[Interpretation]) -> None:
+    raw = learn.dls.valid
+    own = Learner(learn.dls, learn.model, default_cbs=False, loss_func=learn.loss_func)
+    own.model_tfms = [Normalize.from_stats([0.2, 0.1, 0.3], [0.3, 0.2, 0.1])]
+    own.dls = learn.dls
+    inside, outside = kind.from_learner(own), kind.from_learner(own, dl=raw)
+    assert torch.equal(inside.losses, outside.losses)
+    assert torch.equal(inside[2].preds, outside[2].preds)
+    assert not torch.equal(inside.losses, kind.from_learner(learn).losses)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from laminar.callbacks import Callback, GradientClip
+from laminar.callbacks import Callback, CancelBatchException, GradientClip
 from laminar.core.errors import ConfigError
 from laminar.core.types import TensorCategory, TensorFloat, TensorMultiCategory
 from laminar.learner import Learner, register_loss
@@ -300,3 +300,39 @@ def test_metrics_of_two_learners_are_apart(make_learner, toys, tmp_path) -> None
 def test_a_misspelt_argument_of_the_learner_gets_a_suggestion():
     with pytest.raises(TypeError, match=r"unexpected keyword argument 'metric'. Did you mean 'metrics'"):
         Learner([[], []], nn.Linear(1, 1), loss_func=nn.MSELoss(), metric=None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((1, "1e-3"), r"lr must be a number, 0 or more, got '1e-3'"),
+        ((1, -0.1), r"lr must be a number, 0 or more, got -0.1"),
+        ((1, slice("a", 1)), r"got 'a'"),
+        ((1.5,), r"n_epoch is a whole number of epochs, got float 1.5"),
+    ],
+)
+def test_odd_epochs_and_learning_rates_are_refused_in_words(make_learner, arguments, message) -> None:
+    learn = make_learner()
+    with pytest.raises(ConfigError, match=message):
+        learn.fit(*arguments)
+    with pytest.raises(ConfigError, match=message):
+        learn.fit_one_cycle(*arguments)
+
+
+def test_predictions_of_a_cancelled_batch_are_left_out(make_learner) -> None:
+    class SkipFirst(Callback):
+        passes = ("evaluation",)
+
+        def before_batch(self):
+            if self.iter == 0:
+                raise CancelBatchException
+
+    preds, targets = make_learner(cbs=SkipFirst()).get_preds()
+    assert len(preds) == len(targets) == 16
+
+
+def test_predicting_several_files_at_once_is_pointed_to_test_dl(make_learner, toys, tmp_path) -> None:
+    learn = make_learner()
+    learn.dls.test_dl = lambda items, **options: None
+    with pytest.raises(ConfigError, match=r"predict takes one item.*get_preds\(dl=learn.dls.test_dl\(items\)\)"):
+        learn.predict([tmp_path / "a", tmp_path / "b"])

@@ -9,6 +9,7 @@ import torch
 from laminar.callbacks import Callback, minimum, slide, steep, valley
 from laminar.core.errors import ConfigError
 from laminar.learner import SuggestionMethod
+from laminar.optim import get_hyper
 
 
 def picture(learn) -> dict:
@@ -135,3 +136,15 @@ def test_rules_survive_flat_and_rising_curves(rule) -> None:
     for losses in (np.ones(12), np.arange(12.0), np.arange(12.0)[::-1]):
         lr, _ = rule(lrs, losses, 12)
         assert 0 < lr <= 10
+
+
+def test_the_learners_weight_decay_holds_in_the_sweep(make_learner) -> None:
+    class Watch(Callback):
+        passes = ("lr_find",)
+
+        def after_step(self):
+            seen.append(max(get_hyper(self.opt, "wd")))
+
+    seen = []
+    make_learner(wd=0.3, cbs=Watch()).lr_find(num_it=8)
+    assert set(seen) == {0.3}

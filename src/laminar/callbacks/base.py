@@ -70,6 +70,9 @@ class LearnerState(Protocol):
     def get_cb(self, kind: type[C]) -> C | None:
         """The callback of class `kind`, if there is one."""
 
+    def models_folder(self) -> Path:
+        """The folder for weights, made if it is not there."""
+
     def save(self, file: str | Path, with_opt: bool = True) -> Path:
         """Write the weights to a file."""
 
@@ -181,6 +184,13 @@ class Callback:
                     f"{cls.__name__}.{name} is no event and would never be called.{suggest(name, EVENTS)}"
                     f" The events are: {', '.join(EVENTS)}. For a method of your own, take another name."
                 )
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Explain a name that is not there; nothing is looked up elsewhere."""
+        remedy = ""
+        if not name.startswith("__") and hasattr(self.__dict__.get("learn"), name):
+            remedy = f" The learner's is `self.learn.{name}`."
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.{remedy}", name=name, obj=self)
 
     @property
     def name(self) -> str:

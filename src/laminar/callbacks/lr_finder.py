@@ -11,12 +11,14 @@ import numpy as np
 from laminar.callbacks.base import Callback
 from laminar.callbacks.events import CancelFitException, CancelValidException
 from laminar.callbacks.schedule import SchedExp
+from laminar.metrics.base import MovingAverage
 from laminar.optim.groups import HyperSetter
 
 __all__ = ["LRFinder", "SuggestFunction", "minimum", "slide", "steep", "valley"]
 
 SuggestFunction = Callable[[Any, Any, int], Any]
 _DIVERGED = 4  # times the best loss
+_BETA = 0.98  # smoothing of the losses
 
 
 class LRFinder(Callback):
@@ -45,11 +47,11 @@ class LRFinder(Callback):
         self.schedule = SchedExp(start_lr, end_lr)
         self.lrs: list[float] = []
         self.losses: list[float] = []
-        self._average = 0.0
+        self._average = MovingAverage(_BETA)
 
     def before_fit(self) -> None:
         """Begin the sweep."""
-        self.lrs, self.losses, self._average = [], [], 0.0
+        self.lrs, self.losses, self._average = [], [], MovingAverage(_BETA)
         self._set_lr = HyperSetter(self.opt, "lr")
 
     def before_batch(self) -> None:
@@ -58,9 +60,7 @@ class LRFinder(Callback):
 
     def after_batch(self) -> None:
         """Note the loss, and stop at the end of the sweep or when training diverges."""
-        loss = float(self.loss)
-        self._average = self._average * 0.98 + loss * 0.02
-        smoothed = self._average / (1 - 0.98 ** (len(self.losses) + 1))
+        smoothed = self._average.add(float(self.loss))
         if math.isfinite(smoothed):
             self.lrs.append(self._set_lr.get()[-1])
             self.losses.append(smoothed)

@@ -41,8 +41,10 @@ class GatherPredsCallback(Callback):
         self._forget()
 
     def after_batch(self) -> None:
-        """Keep this batch."""
+        """Keep this batch, unless it was cancelled before it had a prediction and, with a target, a loss."""
         learn = self.learn
+        if learn.pred is None or (learn.yb and learn.loss is None):
+            return
         self._preds.append(to_detach(learn.pred))
         self._targets.append(to_detach(learn.yb))
         if self.with_input:

@@ -11,7 +11,7 @@ from laminar.callbacks.base import Callback
 from laminar.callbacks.schedule import ParamScheduler
 from laminar.core.errors import ConfigError
 from laminar.core.lazy import lazy_module
-from laminar.metrics.base import AvgLoss, MetricSet, mk_metric
+from laminar.metrics.base import AvgLoss, Metric, MetricSet, MovingAverage, mk_metric
 
 __all__ = ["Recorder", "format_time"]
 
@@ -72,7 +72,7 @@ class Recorder(Callback):
         self._pending: list[Any] = []
         self._raw: list[float] = []
         self._smooth: list[float] = []
-        self._average = 0.0
+        self._average = MovingAverage(self.beta)
         self._lrs: list[Any] = []
         self._groups: list[dict[str, Any]] = []
 
@@ -145,8 +145,13 @@ class Recorder(Callback):
         raw = torch.stack([loss.mean() if loss.ndim else loss for loss in pending]).float().tolist()
         for loss in raw:
             self._raw.append(loss)
-            self._average = self._average * self.beta + loss * (1 - self.beta)
-            self._smooth.append(self._average / (1 - self.beta ** len(self._raw)))
+            self._smooth.append(self._average.add(loss))
+
+    def metric_of(self, title: str) -> Metric | None:
+        """The metric behind a column of the table; None for the training loss, the epoch and the time."""
+        metrics = [*self._train_set.metrics, *self._valid_set.metrics]
+        place = self.metric_names.index(title) - 2
+        return metrics[place] if 0 <= place < len(metrics) else None
 
     # ---- reading -----------------------------------------------------------------------------------------------------
 
@@ -181,13 +186,14 @@ class Recorder(Callback):
     def state_dict(self) -> dict[str, Any]:
         """The record so far."""
         self._fetch()
-        names = ("metric_names", "values", "log", "iters", "_raw", "_smooth", "_average", "_lrs")
-        return {name: getattr(self, name) for name in names}
+        names = ("metric_names", "values", "log", "iters", "_raw", "_smooth", "_lrs")
+        return {**{name: getattr(self, name) for name in names}, "_average": self._average.total}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on with a saved record."""
         for name, value in state.items():
             setattr(self, name, value)
+        self._average = MovingAverage(self.beta, state["_average"], len(self._raw))
 
     # ---- pictures ----------------------------------------------------------------------------------------------------
 

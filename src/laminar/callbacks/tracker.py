@@ -33,8 +33,8 @@ class TrackerCallback(Callback):
 
     Args:
         monitor: title of the column: ``'valid_loss'``, ``'accuracy'``, ...
-        comp: whether its first argument is better than the second (``operator.lt``, ``np.greater``); by default,
-            smaller is better where the title has "loss" or "error" in it, and larger elsewhere.
+        comp: whether its first argument is better than the second (``operator.lt``, ``np.greater``); by default what
+            the metric says (`smaller_is_better`); else smaller is better where the title has "loss" or "error" in it.
         min_delta: how much better a value must be to count.
         reset_on_fit: forget the best value when a fit begins.
     """
@@ -49,11 +49,10 @@ class TrackerCallback(Callback):
         min_delta: float = 0.0,
         reset_on_fit: bool = True,
     ) -> None:
-        smaller = "loss" in monitor or "error" in monitor
         self.monitor, self.min_delta, self.reset_on_fit = monitor, abs(min_delta), reset_on_fit
-        self.comp: Comparison = comp or (operator.lt if smaller else operator.gt)
-        self._smaller = bool(self.comp(0.0, 1.0))
-        self.best = math.inf if self._smaller else -math.inf
+        self._comp_given = comp is not None
+        self.comp: Comparison = comp or _better("loss" in monitor or "error" in monitor)
+        self.best = self._worst
         self.new_best = False
         self._column = 0
 
@@ -74,16 +73,23 @@ class TrackerCallback(Callback):
             )
         self._column = columns.index(self.monitor)
         self.new_best = False
-        if self.reset_on_fit:
-            self.best = math.inf if self._smaller else -math.inf
+        unused, metric = math.isinf(self.best), recorder.metric_of(self.monitor)
+        if not self._comp_given and metric is not None and metric.smaller_is_better is not None:
+            self.comp = _better(metric.smaller_is_better)
+        if self.reset_on_fit or unused:
+            self.best = self._worst
 
     def after_epoch(self) -> None:
         """Compare this epoch's value with the best."""
         value = self.value
-        margin = self.min_delta if self._smaller else -self.min_delta
+        margin = math.copysign(self.min_delta, self._worst)
         self.new_best = bool(self.comp(value + margin, self.best))  # never true for NaN
         if self.new_best:
             self.best = value
+
+    @property
+    def _worst(self) -> float:
+        return math.inf if self.comp(0.0, 1.0) else -math.inf
 
     @property
     def value(self) -> float:
@@ -108,6 +114,10 @@ class TrackerCallback(Callback):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on with a best value."""
         self.best = state["best"]
+
+
+def _better(smaller: bool) -> Comparison:
+    return operator.lt if smaller else operator.gt
 
 
 class _Patient(TrackerCallback):
@@ -162,6 +172,8 @@ class EarlyStoppingCallback(_Patient):
         patience: epochs to wait.
         reset_on_fit: forget the best value when a fit begins.
     """
+
+    order = 70  # after all that save or note what this epoch brought
 
     def lose_patience(self) -> int:
         """End the fit."""
@@ -251,8 +263,9 @@ class SaveModelCallback(TrackerCallback):
         self._seen: list[float] = []
 
     def before_fit(self) -> None:
-        """Find the column; forget files of earlier fits."""
+        """Find the column; forget files of earlier fits; see that files can be written."""
         super().before_fit()
+        self.learn.models_folder()
         self._stamp, self._seen = None, []
 
     def after_epoch(self) -> None:

@@ -41,13 +41,28 @@ class MissingExtraError(LaminarError, ImportError):
     """An optional package is needed here and not installed."""
 
 
+_ALSO_CALLED = {
+    "batch_size": "bs",
+    "batchsize": "bs",
+    "workers": "num_workers",
+    "epochs": "n_epoch",
+    "n_epochs": "n_epoch",
+    "callbacks": "cbs",
+    "transforms": "item_tfms",
+    "learning_rate": "lr",
+    "weight_decay": "wd",
+}
+
+
 def suggest(name: str, options: Iterable[str]) -> str:
-    """Return " Did you mean 'shuffle'?" for the option closest to `name`, or an empty string.
+    """Return " Did you mean 'shuffle'?" for the option closest to `name`, or known by it elsewhere, or an empty string.
 
     >>> suggest("shuffel", ["bs", "shuffle"])
     " Did you mean 'shuffle'?"
     """
-    close = difflib.get_close_matches(name, list(options), n=1, cutoff=0.6)
+    known = list(options)
+    also = _ALSO_CALLED.get(name)
+    close = [also] if also in known else difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Sized
+from itertools import chain
 from typing import Any, NoReturn, Self
 
 import torch
@@ -184,12 +185,13 @@ def in_order_of_items(batches: Any) -> Any:
         for name in ("collate_fn", "num_workers", "pin_memory", "worker_init_fn", "timeout", "multiprocessing_context")
     }
     shared["generator"] = torch.Generator()  # what torch draws for its workers does not come from the caller's
+    size: int | None
     with keep_generators():
-        chosen = list(batches.batch_sampler or batches.sampler)
-    size = batches.batch_size
-    if batches.batch_sampler is not None:
-        size = size or max(map(len, chosen), default=1)
-        chosen = [index for batch in chosen for index in batch]
+        if batches.batch_size is None and batches.batch_sampler is not None:  # batches of the user's own making
+            groups = list(batches.batch_sampler)
+            chosen, size = list(chain.from_iterable(groups)), max(map(len, groups), default=1)
+        else:
+            chosen, size = list(batches.sampler), batches.batch_size
     if any(not isinstance(index, int) for index in chosen):
         return batches  # a data set with keys of its own kind
     order = distinct_items(chosen, len(batches.dataset))  # type: ignore[arg-type]  # a data set with a sampler has a length

@@ -12,7 +12,9 @@ from laminar.callbacks.base import Callback
 from laminar.core.device import to_cpu
 from laminar.core.errors import ConfigError
 from laminar.core.show import plot_top_losses
+from laminar.core.transform import Transform
 from laminar.core.types import plain
+from laminar.learner.inference import evaluation_loader
 from laminar.nn.decoding import item_losses
 
 __all__ = ["Examples", "Interpretation", "TopLosses", "TrainedLearner"]
@@ -23,6 +25,7 @@ class TrainedLearner(Protocol):
 
     dls: Any
     loss_func: Any
+    model_tfms: Sequence[Transform]
 
     def get_preds(
         self,
@@ -110,7 +113,7 @@ class Interpretation:
             dl: another loader with targets: ``dls.test_dl(items, with_labels=True)``.
             act: see the class.
         """
-        loader = in_order(learn.dls[ds_idx] if dl is None else dl)
+        loader = evaluation_loader(learn.dls, ds_idx, dl, learn.model_tfms)
         keeper = _KeepLosses()
         learn.validate(dl=loader, cbs=[keeper])
         return cls(learn, loader, torch.cat(keeper.kept), act)
@@ -144,7 +147,7 @@ class Interpretation:
             largest: False for the smallest.
             items: give the items too: paths, rows, whatever the data were made of.
         """
-        losses, idxs = self.losses.topk(min(k or len(self), len(self)), largest=largest)
+        losses, idxs = self.losses.topk(len(self) if k is None else min(k, len(self)), largest=largest)
         if not items:
             return TopLosses(losses, idxs)
         source = getattr(self.dl.dataset, "items", self.dl.dataset)
@@ -181,11 +184,6 @@ def _numbers(idxs: int | Iterable[int] | Tensor) -> list[int]:
     if isinstance(idxs, int):
         return [idxs]
     return [int(index) for index in (idxs.tolist() if isinstance(idxs, Tensor) else idxs)]
-
-
-def in_order(loader: Any) -> Any:
-    """The same items in the order of the data set, all of them, without augmentation, where the loader can do that."""
-    return loader.eval_loader() if hasattr(loader, "eval_loader") else loader
 
 
 def items_at(loader: Any, idxs: Sequence[int]) -> tuple[Any, ...]:

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from laminar.core.errors import ConfigError
 from laminar.core.lazy import lazy_module
-from laminar.interpret.base import Interpretation, TrainedLearner, in_order, on_cpu
+from laminar.interpret.base import Interpretation, TrainedLearner, on_cpu
+from laminar.learner.inference import evaluation_loader
 
 __all__ = ["ClassificationInterpretation", "ClassReport", "Confused"]
 
@@ -79,7 +80,7 @@ class ClassificationInterpretation(Interpretation):
         Raises:
             ConfigError: the targets are no classes.
         """
-        loader = in_order(learn.dls[ds_idx] if dl is None else dl)
+        loader = evaluation_loader(learn.dls, ds_idx, dl, learn.model_tfms)
         _, targets, decoded, losses = learn.get_preds(dl=loader, with_decoded=True, with_loss=True, act=act)
         targets, decoded = on_cpu(targets), on_cpu(decoded)
         if not isinstance(targets, Tensor) or not isinstance(decoded, Tensor) or targets.shape != decoded.shape:

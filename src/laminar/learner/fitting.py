@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from laminar.callbacks.schedule import ParamScheduler, combined_cos
-from laminar.core.errors import ConfigError, check_keywords
+from laminar.core.errors import ConfigError, check_keywords, describe
 from laminar.learner.callback_list import Callbacks, as_list
 from laminar.learner.check import check_contract
 from laminar.learner.freezing import freeze_groups
@@ -76,6 +76,8 @@ class Fitting(TrainingLoop):
                 if entry in group and not group.get("decays", True):
                     group[entry] = 0.0
         set_hyper(opt, "lr", self.lr)
+        if self.wd is not None:
+            set_hyper(opt, "wd", self.wd)
         return opt
 
     def _ready_opt(self, anew: bool = False) -> Optimizer:
@@ -130,6 +132,9 @@ class Fitting(TrainingLoop):
         Raises:
             ConfigError: parts that do not fit each other (see `laminar.learner.check`).
         """
+        for name, count in (("n_epoch", n_epoch), ("start_epoch", start_epoch)):
+            if not isinstance(count, int):
+                raise ConfigError(f"{name} is a whole number of epochs, got {describe(count)}.")
         if not 0 <= start_epoch <= n_epoch:
             raise ConfigError(f"start_epoch={start_epoch} must be from 0 to n_epoch={n_epoch}.")
         if self.check and n_epoch > start_epoch:

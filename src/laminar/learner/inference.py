@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor
 
 from laminar.callbacks.predictions import EvaluateCallback, GatherPredsCallback
-from laminar.core.errors import ConfigError
+from laminar.core.errors import ConfigError, describe
 from laminar.core.transform import Transform
 from laminar.core.types import cast
 from laminar.data.foreign import in_order_of_items
@@ -99,6 +100,10 @@ def predict(learn: TrainingLoop, item: Any, with_input: bool = False) -> tuple[A
     """Predict one raw item; see `Learner.predict`."""
     if not hasattr(learn.dls, "test_dl"):
         raise ConfigError(f"{type(learn.dls).__name__} cannot turn an item into a batch: it has no test_dl.")
+    if isinstance(item, list) and item and all(isinstance(part, os.PathLike) for part in item):
+        raise ConfigError(
+            f"predict takes one item, got {describe(item)}. For several: learn.get_preds(dl=learn.dls.test_dl(items))."
+        )
     loader = learn.dls.test_dl([item], num_workers=0)
     batch = next(iter(loader))
     parts = tuple(batch) if isinstance(batch, tuple | list) else (batch,)

@@ -246,6 +246,14 @@ class Learner(Fitting):
 
     # ---- files -------------------------------------------------------------------------------------------------------
 
+    def models_folder(self) -> Path:
+        """The folder ``path/model_dir``, made if it is not there.
+
+        Raises:
+            ConfigError: files cannot be written there.
+        """
+        return saving.writable_folder(saving.model_folder(self.path, self.model_dir))
+
     def save(self, file: str | Path, with_opt: bool = True) -> Path:
         """Write weights, and the optimiser's state, to ``path/model_dir/file.safetensors``.
 

@@ -333,3 +333,22 @@ def model_folder(path: Path, model_dir: str | Path) -> Path:
     if path.is_file():
         raise ConfigError(f"the learner's path {path} is a file; it must be a folder.")
     return path / model_dir
+
+
+def writable_folder(folder: Path) -> Path:
+    """Make `folder` if it is not there, and see that files can be written in it.
+
+    Raises:
+        ConfigError: they cannot; the message names the folder and the reason.
+    """
+    probe = folder / f".{os.getpid()}.probe"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(
+            f"{folder}: weights cannot be written there ({error.strerror}). Give the learner a folder that can be: "
+            "Learner(..., path=..., model_dir=...)."
+        ) from error
+    return folder

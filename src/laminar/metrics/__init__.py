@@ -7,10 +7,12 @@ from laminar.metrics.base import (
     BatchState,
     Metric,
     MetricSet,
+    MovingAverage,
     PairMetric,
     ValueMetric,
     mk_metric,
     mk_metrics,
+    smaller_is_better,
     smooth,
 )
 from laminar.metrics.classification import accuracy, accuracy_multi, error_rate, top_k_accuracy
@@ -35,5 +37,7 @@ __all__ = [
     "BatchState",
     "mk_metric",
     "mk_metrics",
+    "smaller_is_better",
+    "MovingAverage",
     "smooth",
 ]

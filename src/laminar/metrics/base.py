@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from torch import Tensor
 
@@ -23,12 +23,17 @@ __all__ = [
     "BatchState",
     "Metric",
     "MetricSet",
+    "MovingAverage",
     "PairMetric",
     "ValueMetric",
     "mk_metric",
     "mk_metrics",
+    "smaller_is_better",
     "smooth",
 ]
+
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class BatchState(Protocol):
@@ -45,6 +50,9 @@ class Metric:
 
     `reset` must make new accumulators, not empty the old ones: each learner works on a shallow copy.
     """
+
+    smaller_is_better: bool | None = None
+    """Whether a smaller value is the better one, for callbacks that keep the best; None where nobody said."""
 
     def reset(self) -> None:
         """Forget what was accumulated: an epoch begins."""
@@ -90,6 +98,12 @@ class PairMetric(Metric):
         return fresh.value
 
 
+def smaller_is_better(function: F) -> F:
+    """Decorator for a metric: callbacks that keep the best weights or stop early take the smaller value for better."""
+    function.smaller_is_better = True  # type: ignore[attr-defined]  # read by AvgMetric
+    return function
+
+
 def function_name(func: Callable[..., Any]) -> str:
     """Return the name of a function, also inside a partial, or of a callable's class."""
     inner = getattr(func, "func", func)
@@ -100,11 +114,13 @@ class AvgMetric(Metric):
     """Mean of ``func(pred, *targets)`` over batches, each weighted by its number of items.
 
     Args:
-        func: returns a number or a tensor of one element for a batch.
+        func: returns a number or a tensor of one element for a batch; its attribute ``smaller_is_better``, if it has
+            one, is the metric's.
     """
 
     def __init__(self, func: Callable[..., Any]) -> None:
         self.func = func
+        self.smaller_is_better = getattr(getattr(func, "func", func), "smaller_is_better", None)
         self.reset()
 
     def reset(self) -> None:
@@ -132,6 +148,8 @@ class AvgMetric(Metric):
 
 class AvgLoss(Metric):
     """Mean of the loss over batches, each weighted by its number of items."""
+
+    smaller_is_better = True
 
     def __init__(self) -> None:
         self.reset()
@@ -171,12 +189,32 @@ def smooth(values: Iterable[float], beta: float = 0.98, average: float = 0.0, co
     >>> [round(v, 3) for v in smooth([1.0, 1.0, 2.0], beta=0.5)]
     [1.0, 1.0, 1.571]
     """
-    result = []
-    for value in values:
-        average = average * beta + value * (1 - beta)
-        count += 1
-        result.append(average / (1 - beta**count))
-    return result
+    moving = MovingAverage(beta, average, count)
+    return [moving.add(value) for value in values]
+
+
+class MovingAverage:
+    """A moving average divided by the weight it has gathered, so that it is not too small in the beginning.
+
+    Args:
+        beta: share of the last average that is kept, 0 to 1.
+        total: the average to go on from, not divided.
+        count: how many values are in it.
+    """
+
+    def __init__(self, beta: float, total: Any = 0.0, count: int = 0) -> None:
+        self.beta, self.total, self.count = beta, total, count
+
+    def add(self, value: Any) -> Any:
+        """Take in a number or tensor; returns the average."""
+        self.total = self.total * self.beta + value * (1 - self.beta)
+        self.count += 1
+        return self.value
+
+    @property
+    def value(self) -> Any:
+        """The average so far; None of nothing."""
+        return self.total / (1 - self.beta**self.count) if self.count else None
 
 
 class AvgSmoothLoss(Metric):
@@ -192,18 +230,16 @@ class AvgSmoothLoss(Metric):
 
     def reset(self) -> None:
         """Forget what was accumulated."""
-        self.average: Any = 0.0
-        self.count = 0
+        self.average = MovingAverage(self.beta)
 
     def accumulate(self, learn: Any) -> None:
         """Take in this batch's loss, without waiting for the device."""
-        self.average = self.average * self.beta + learn.loss.detach().mean() * (1 - self.beta)
-        self.count += 1
+        self.average.add(learn.loss.detach().mean())
 
     @property
     def value(self) -> Any:
         """The average so far."""
-        return self.average / (1 - self.beta**self.count) if self.count else None
+        return self.average.value
 
     @property
     def name(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from laminar.core.errors import ConfigError
-from laminar.metrics.base import PairMetric
+from laminar.metrics.base import PairMetric, smaller_is_better
 
 __all__ = ["RootMeanSquaredError", "mae", "mse", "rmse"]
 
@@ -20,6 +20,7 @@ def _flat(preds: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     return preds.reshape(-1).float(), targets.reshape(-1).float()
 
 
+@smaller_is_better
 def mse(inp: Tensor, targ: Tensor) -> Tensor:
     """Mean squared difference.
 
@@ -31,6 +32,7 @@ def mse(inp: Tensor, targ: Tensor) -> Tensor:
     return (preds - targets).square().mean()
 
 
+@smaller_is_better
 def mae(inp: Tensor, targ: Tensor) -> Tensor:
     """Mean absolute difference.
 
@@ -44,6 +46,8 @@ def mae(inp: Tensor, targ: Tensor) -> Tensor:
 
 class RootMeanSquaredError(PairMetric):
     """Root of the mean squared difference over the whole epoch (not the mean of the batches' roots)."""
+
+    smaller_is_better = True
 
     def __init__(self) -> None:
         self.reset()

@@ -8,6 +8,7 @@ keeps and saves. An optimiser made elsewhere has no such entries: there, each to
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
@@ -177,26 +178,38 @@ def spread(value: Any, n: int, name: str = "lr") -> list[float]:
         name: the hyper-parameter, for messages.
 
     Raises:
-        ConfigError: a sequence of another length than `n`.
+        ConfigError: a sequence of another length than `n`, or no number of 0 or more.
 
     >>> [round(lr, 6) for lr in spread(slice(1e-4, 1e-2), 3)]
     [0.0001, 0.001, 0.01]
     """
     if isinstance(value, slice):
-        stop = float(value.stop)
+        stop = _rate(value.stop, name)
         if value.start is None:
             return [stop / 10] * (n - 1) + [stop]
-        start = float(value.start)
+        start = _rate(value.start, name)
         return [stop] if n == 1 else [start * (stop / start) ** (i / (n - 1)) for i in range(n)]
-    if hasattr(value, "__len__") and getattr(value, "ndim", 1) == 1:
-        values = [float(v) for v in value]
+    if hasattr(value, "__len__") and getattr(value, "ndim", 1) == 1 and not isinstance(value, str):
+        values = [_rate(v, name) for v in value]
         if len(values) != n:
             raise ConfigError(
                 f"{name} has {len(values)} values {values}, but the model has {n} parameter groups: give one number"
                 f" for each, one number for all, or slice(first, last)."
             )
         return values
-    return [float(value)] * n
+    return [_rate(value, name)] * n
+
+
+def _rate(value: Any, name: str) -> float:
+    """A number, 0 or more.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    number = math.nan if value is None or isinstance(value, str) else float(value)
+    if not 0 <= number < math.inf:
+        raise ConfigError(f"{name} must be a number, 0 or more, got {value!r}.")
+    return number
 
 
 class HyperSetter:
