@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from laminar.core.errors import DataError
-from laminar.core.types import TensorCategory, TensorImage, TensorMask
+from laminar.core.types import TensorBBox, TensorBBoxLabel, TensorCategory, TensorImage, TensorMask, plain
 from laminar.data.collation import collate, first_items, uncollate
 
 Pair = namedtuple("Pair", ["x", "y"])
@@ -127,3 +127,48 @@ def test_first_items_shortens_every_part() -> None:
     assert short["x"].tolist() == [[0], [1]]
     assert short["n"] == ["0", "1"]
     assert first_items(batch, None) is batch
+
+
+class ImagePair(tuple):
+    def show(self, ctx=None, **kwargs):
+        return ctx
+
+
+def test_tuples_of_a_users_class_stay_of_that_class() -> None:
+    pair = ImagePair((TensorImage(torch.rand(3, 4, 4)), TensorImage(torch.rand(3, 4, 4))))
+    batch = collate([(pair, 1), (pair, 2)])
+    assert type(batch[0]) is ImagePair
+    assert [type(part) for part in batch[0]] == [TensorImage, TensorImage]
+    first = uncollate(batch)[0]
+    assert type(first[0]) is ImagePair
+    assert torch.equal(plain(first[0][1]), plain(pair[1]))
+
+
+def test_metadata_that_samples_do_not_agree_on_is_none_in_the_batch() -> None:
+    one, other = (
+        TensorImage(torch.rand(3, 2, 2), origin="a", rate=8),
+        TensorImage(torch.rand(3, 2, 2), origin="b", rate=8),
+    )
+    batch = collate([one, other])
+    assert (batch.origin, batch.rate) == (None, 8)
+
+
+def test_boxes_and_their_labels_are_padded_with_zeros_also_where_there_are_none() -> None:
+    several = TensorBBox.create([[1, 2, 3, 4], [0, 0, 2, 2]], img_size=(8, 8)), TensorBBoxLabel([1, 2])
+    none = TensorBBox.create([], img_size=(8, 8)), TensorBBoxLabel(torch.tensor([], dtype=torch.int64))
+    boxes, labels = collate([none, several, none])
+    assert (type(boxes), type(labels)) == (TensorBBox, TensorBBoxLabel)
+    assert boxes.shape == (3, 2, 4)
+    assert tuple(boxes.canvas_size) == (8, 8)
+    assert plain(boxes)[1].tolist() == [[1, 2, 3, 4], [0, 0, 2, 2]]
+    assert labels.tolist() == [[0, 0], [1, 2], [0, 0]]
+    assert collate([none, none])[0].shape == (2, 0, 4)
+
+
+def test_a_type_may_say_itself_how_a_batch_is_made() -> None:
+    class Sentence(str):
+        @classmethod
+        def collate(cls, values):
+            return max(values, key=len)
+
+    assert collate([Sentence("a"), Sentence("abc")]) == "abc"

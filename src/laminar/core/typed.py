@@ -15,9 +15,20 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch._C import DisableTorchFunctionSubclass  # torch's documented way to write a subclass
+from torch.nn.utils.rnn import pad_sequence
 from torchvision.tv_tensors import TVTensor
 
-__all__ = ["TensorBase", "cast", "is_showable", "metadata", "plain", "retain_type", "tensor"]
+__all__ = [
+    "TensorBase",
+    "cast",
+    "common_metadata",
+    "is_showable",
+    "metadata",
+    "pad_rows",
+    "plain",
+    "retain_type",
+    "tensor",
+]
 
 
 class TensorBase(Tensor):
@@ -205,6 +216,35 @@ def plain(value: Any) -> Any:
 def metadata(value: object) -> dict[str, Any]:
     """The attributes that travel with a typed tensor; empty for anything else."""
     return dict(value.__dict__) if isinstance(value, TensorBase | TVTensor) else {}
+
+
+def common_metadata(values: Sequence[object]) -> dict[str, Any]:
+    """Metadata for what is made of several values: what they agree on; None where they do not."""
+    first, *others = map(metadata, values)
+    return {
+        name: value if all(_same(other.get(name), value) for other in others) else None for name, value in first.items()
+    }
+
+
+def _same(one: Any, other: Any) -> bool:
+    if one is other:
+        return True
+    if isinstance(one, Tensor | np.ndarray) or isinstance(other, Tensor | np.ndarray):
+        return type(one) is type(other) and np.array_equal(one, other)
+    return bool(one == other)
+
+
+def pad_rows(values: Sequence[TensorBase], fill: float) -> Any:
+    """Stack tensors of one type whose numbers of rows differ: ``[n, ...]`` each, to ``[batch, most, ...]``.
+
+    Args:
+        values: the tensors; all but the first dimension agree.
+        fill: what is put behind the rows of the shorter ones.
+    """
+    padded = pad_sequence([plain(value) for value in values], batch_first=True, padding_value=fill)
+    typed = padded.as_subclass(type(values[0]))
+    typed.__dict__.update(common_metadata(values))
+    return typed
 
 
 def cast(value: Any, kind: Any) -> Any:

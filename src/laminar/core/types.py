@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
+from typing import cast as typing_cast
 
 import torch
 from torch import Tensor
@@ -17,7 +18,17 @@ from torchvision.tv_tensors import BoundingBoxes, BoundingBoxFormat, Image, KeyP
 from laminar.core.device import tensors_in
 from laminar.core.errors import DataError
 from laminar.core.show import show_boxes, show_image, show_points, show_title
-from laminar.core.typed import TensorBase, cast, is_showable, metadata, plain, retain_type, tensor
+from laminar.core.typed import (
+    TensorBase,
+    cast,
+    common_metadata,
+    is_showable,
+    metadata,
+    pad_rows,
+    plain,
+    retain_type,
+    tensor,
+)
 
 __all__ = [
     "TensorBase",
@@ -38,6 +49,7 @@ __all__ = [
     "cast",
     "retain_type",
     "metadata",
+    "common_metadata",
     "is_showable",
     "is_torchvision_transform",
     "refuse_unknown_canvas",
@@ -162,8 +174,13 @@ class TensorBBox(_Coordinates, BoundingBoxes):  # type: ignore[misc]  # see Tens
 
     @classmethod
     def create(cls, boxes: Any, img_size: tuple[int, int] | None = None) -> Self:
-        """Make boxes of any sequence of (x1, y1, x2, y2); `img_size` is (height, width)."""
+        """Make boxes of any sequence of (x1, y1, x2, y2), also an empty one; `img_size` is (height, width)."""
         return cls(tensor(boxes).reshape(-1, 4).float(), canvas_size=img_size)
+
+    @classmethod
+    def collate(cls, values: Sequence[Self]) -> Self:
+        """Make a batch ``[batch, most, 4]``: pictures with fewer boxes get rows of zeros."""
+        return typing_cast(Self, pad_rows(values, 0))
 
     def show(self, ctx: Any = None, **kwargs: Any) -> Any:
         """Draw as outlines on axes `ctx`."""
@@ -180,6 +197,11 @@ class TensorMultiCategory(TensorCategory):
 
 class TensorBBoxLabel(TensorMultiCategory):
     """Class of each box, int64, ``[n]`` or ``[batch, n]``; row i belongs to row i of the boxes."""
+
+    @classmethod
+    def collate(cls, values: Sequence[Self]) -> Self:
+        """Make a batch ``[batch, most]``: pictures with fewer boxes get zeros."""
+        return typing_cast(Self, pad_rows(values, 0))
 
 
 class TensorText(TensorBase):

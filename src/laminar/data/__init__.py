@@ -17,7 +17,8 @@ from laminar.data.foreign import ForeignLoader
 from laminar.data.inference import inference_loaders
 from laminar.data.labels import AttrGetter, ColReader, ItemGetter, RegexLabeller, parent_label
 from laminar.data.lists import TfmdLists
-from laminar.data.loader import DataLoader, LoaderOptions, TfmdDL
+from laminar.data.loader import DataLoader, TfmdDL
+from laminar.data.loader_options import LoaderOptions
 from laminar.data.loaders import DataLoaders, get_c
 from laminar.data.normalize import Normalize, broadcast_vec
 from laminar.data.options import LoadersOptions

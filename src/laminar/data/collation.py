@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from laminar.core.errors import DataError, describe
-from laminar.core.types import TensorImageBase, TensorMask, cast, metadata, plain
+from laminar.core.types import TensorImageBase, TensorMask, cast, common_metadata, plain
 
 __all__ = ["collate", "uncollate", "first_items"]
 
@@ -23,8 +23,8 @@ def collate(samples: Sequence[Any], name_of: Namer | None = None) -> Any:
     """Stack samples, part by part, into a batch; typed tensors keep type and metadata.
 
     Tensors and arrays are stacked (pictures stored with the channel last stay so), numbers become a tensor (ints int64;
-    floats float32, in arrays too), texts and paths a list. Tuples, named tuples, lists, dicts and dataclasses are gone
-    through.
+    floats float32, in arrays too), texts and paths a list. Tuples (of a class of yours too), named tuples, lists, dicts
+    and dataclasses are gone through. A class that has a classmethod ``collate(values)`` makes its batches itself.
 
     Args:
         samples: one for each item, all of one structure.
@@ -45,6 +45,10 @@ def collate(samples: Sequence[Any], name_of: Namer | None = None) -> Any:
 def _collate(parts: list[Any], place: str, name_of: Namer) -> Any:
     first = parts[0]
     kind = type(first)
+    own = getattr(kind, "collate", None)
+    if own is not None:
+        _same_kind(parts, kind, place, name_of)
+        return own(parts)
     if isinstance(first, Tensor):
         return _stack(parts, place, name_of)
     if isinstance(first, bool | int | float | np.number | np.bool_):
@@ -89,9 +93,8 @@ def _collate_members(parts: list[Any], place: str, name_of: Namer) -> Any:
                 "Lists of different length need padding: give before_batch or create_batch."
             )
     members = [_collate(list(column), _at(place, str(i)), name_of) for i, column in enumerate(zip(*parts, strict=True))]
-    if isinstance(first, tuple) and hasattr(first, "_fields"):
-        return type(first)(*members)
-    return tuple(members) if isinstance(first, tuple) else members
+    kind = type(first)
+    return kind(*members) if hasattr(kind, "_fields") else kind(members)
 
 
 def _numbers(parts: list[Any], place: str, name_of: Namer) -> Tensor:
@@ -127,7 +130,7 @@ def _stack(parts: list[Any], place: str, name_of: Namer) -> Tensor:
     if kind is Tensor:
         return batch
     typed: Tensor = cast(batch, kind)
-    typed.__dict__.update(metadata(first))
+    typed.__dict__.update(common_metadata(parts))
     return typed
 
 

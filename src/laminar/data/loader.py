@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from typing import Any, Never, Self, TypedDict, Unpack
+from pathlib import PurePath
+from typing import Any, Never, Self, Unpack
 
 import torch
 import torch.utils.data as torch_data
@@ -16,41 +17,16 @@ from laminar.core.pipeline import Pipeline
 from laminar.core.random import batch_random, current_seed, item_random, permutation
 from laminar.data.fetching import BatchRequest, EpochRequests, Fetched, Fetcher, WorkerFailure
 from laminar.data.items import distinct_items
+from laminar.data.loader_options import Device, LoaderOptions, Transforms
+from laminar.data.replaying import replay
 from laminar.data.showing import DecodesBatches
 
-__all__ = ["DataLoader", "TfmdDL", "LoaderOptions"]
+__all__ = ["DataLoader", "TfmdDL"]
 
-Transforms = Callable[[Any], Any] | Iterable[Callable[[Any], Any]] | Pipeline | None
-Device = torch.device | str | int | None
 _PEEK = 1 << 40  # peeks are epochs of their own, beyond all that are trained
 _SAMPLER = -1 << 40  # address of what a sampler draws
 _MAKES_TYPES = frozenset(["after_item", "before_batch", "after_batch", "create_item", "create_batch", "split_idx"])
 _SPLITS = {0: "training split", 1: "validation split", None: "data"}
-
-
-class LoaderOptions(TypedDict, total=False):
-    """Keyword arguments of `DataLoader`, which documents them."""
-
-    bs: int
-    shuffle: bool
-    drop_last: bool
-    num_workers: int
-    sampler: Iterable[int] | None
-    n: int | None
-    device: Device
-    after_item: Transforms
-    before_batch: Transforms
-    after_batch: Transforms
-    create_item: Callable[[int], Any] | None
-    create_batch: Callable[[list[Any]], Any] | None
-    pin_memory: bool | None
-    persistent_workers: bool
-    prefetch_factor: int | None
-    timeout: float
-    multiprocessing_context: Any
-    seed: int | None
-    split_idx: int | None
-    do_setup: bool
 
 
 class DataLoader(DecodesBatches):
@@ -209,9 +185,8 @@ class DataLoader(DecodesBatches):
         if not len(self):
             raise DataError(f"this loader has no batch: its {type(self.dataset).__name__} holds {self.n_items} items")
         for request in self._requests(self._seed(), _PEEK + self._peeks, 0):
-            fetched = self._fetcher_now().fetch(request)
-            if len(fetched.items):
-                return self._finish(request, fetched)
+            if len((answer := self.answer(request)).items):
+                return answer.batch
         raise DataError("this loader has no batch: every item was skipped")
 
     def peek(self, indices: Sequence[int]) -> Any:
@@ -222,8 +197,20 @@ class DataLoader(DecodesBatches):
         """
         if not len(self.dataset):
             raise DataError(f"this loader has nothing to look at: its {type(self.dataset).__name__} holds no items")
-        request = BatchRequest(self._seed(), _PEEK, 0, list(indices))
-        return self._finish(request, self._fetcher_now().fetch(request))
+        return self.answer(BatchRequest(self._seed(), _PEEK, 0, list(indices))).batch
+
+    def requests(self, epoch: int) -> list[BatchRequest]:
+        """The addresses of all batches of an epoch."""
+        return list(self._requests(self._seed(), epoch, 0))
+
+    def answer(self, request: BatchRequest) -> Fetched:
+        """Make the batch that `request` addresses, in this process, with the numbers of the items in it."""
+        fetched = self._fetcher_now().fetch(request)
+        return Fetched(self._finish(request, fetched), fetched.items) if len(fetched.items) else fetched
+
+    def replay(self, epoch: int, item: int | str | PurePath | None = None, batch: int | None = None) -> Any:
+        """Make a sample or a batch exactly as it was in an epoch (see `laminar.data.replaying.replay`)."""
+        return replay(self, epoch, item, batch)
 
     def item(self, index: int, epoch: int = 0) -> Any:
         """Item number `index` after its transforms, exactly as it is (or was) in epoch `epoch`."""
@@ -312,8 +299,6 @@ class DataLoader(DecodesBatches):
             return self.after_batch(batch)
         with batch_random(request.seed, request.epoch, request.number, list(fetched.items), self.device):
             return self.after_batch(batch)
-
-    # ---- others like this one
 
     def new(self, dataset: Any = None, **changes: Unpack[LoaderOptions]) -> Self:
         """A loader with the same settings but for `changes`; transforms count as set up, unless do_setup=True."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Protocol, Self, Unpack
 
 import torch
@@ -15,7 +15,8 @@ from laminar.core.errors import ConfigError, DataError, check_keywords
 from laminar.core.pipeline import Pipeline
 from laminar.data.checks import check_first_items, check_not_empty, check_targets
 from laminar.data.foreign import ForeignLoader
-from laminar.data.loader import DataLoader, Device, LoaderOptions, Transforms
+from laminar.data.loader import DataLoader
+from laminar.data.loader_options import Device, LoaderOptions, Transforms
 from laminar.data.options import LoadersOptions, TransformedLoadersOptions
 
 __all__ = ["DataLoaders", "get_c", "loaders_of"]
@@ -147,6 +148,24 @@ class DataLoaders:
     def decode_batch(self, b: Any, max_n: int | None = 9, full: bool = True) -> list[Any]:
         """Take a batch apart and undo all transforms (see `DataLoader.decode_batch`)."""
         return self.train.decode_batch(b, max_n, full)
+
+    def replay(
+        self, epoch: int, item: int | str | PurePath | None = None, batch: int | None = None, split: int = 0
+    ) -> Any:
+        """Make a sample or a batch exactly as it was in an epoch (see `laminar.data.replaying.replay`).
+
+        Args:
+            epoch: number of the epoch, from 0.
+            item: number of an item in its split, or its file.
+            batch: number of a batch in the epoch, in place of `item`.
+            split: 0 for training, 1 for validation.
+        """
+        loader = self[split]
+        if isinstance(loader, ForeignLoader):
+            raise ConfigError(
+                f"{loader!r} has batches from elsewhere: what an item was in an epoch, only its maker knows"
+            )
+        return loader.replay(epoch, item, batch)
 
     # ---- others like these
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypedDict
 
-from laminar.data.loader import DataLoader, Device, LoaderOptions, Transforms
+from laminar.data.loader import DataLoader
+from laminar.data.loader_options import Device, LoaderOptions, Transforms
 
 __all__ = ["LoadersOptions", "TransformedLoadersOptions", "UnseededLoadersOptions"]
 
