@@ -1,5 +1,7 @@
 """Finding files."""
 
+import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -86,3 +88,41 @@ def test_error_for_a_missing_subfolder_lists_those_there() -> None:
         DataError, match=r"has no folder 'valid'. Did you mean 'validation'\? Its folders are: 'train', 'validation'"
     ):
         get_image_files("root", folders=["train", "valid"])
+
+
+def test_order_is_that_of_the_names_along_the_path_whatever_the_file_system_gives() -> None:
+    touch("root/b/1.jpg", "root/a.jpg", "root/a/2.jpg", "root/a/sub/0.jpg", "root/B.jpg", "root/a-b/3.jpg")
+    files = get_files("root")
+    assert files == sorted(files, key=lambda file: file.parts)
+    assert get_files("root", folders=["b", "a", "b"]) == [file for file in files if file.parts[1] in "ab"]
+
+
+def test_links_to_folders_are_not_followed_if_told_so() -> None:
+    touch("root/1.jpg", "elsewhere/2.jpg")
+    Path("root/link").symlink_to(Path("elsewhere").resolve(), target_is_directory=True)
+    assert [file.name for file in get_files("root")] == ["1.jpg", "2.jpg"]
+    assert [file.name for file in get_files("root", followlinks=False)] == ["1.jpg"]
+
+
+def test_a_file_that_a_broken_link_stands_for_is_listed_and_a_folder_that_cannot_be_read_is_an_error() -> None:
+    touch("root/locked/1.jpg")
+    Path("root/gone.jpg").symlink_to("nowhere.jpg")
+    assert [file.name for file in get_files("root")] == ["gone.jpg", "1.jpg"]
+    if os.geteuid() == 0:  # nothing is locked for root
+        return
+    Path("root/locked").chmod(0)
+    with pytest.raises(PermissionError, match="root/locked"):
+        get_files("root")
+
+
+def test_listing_keeps_nothing_but_the_paths() -> None:
+    touch(*[f"root/{kind}/{i:05}.jpg" for kind in range(5) for i in range(400)])
+    get_files("root")
+    tracemalloc.start()
+    files = get_files("root")
+    kept, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    bare = Path("root/0/00000.jpg")
+    assert len(files) == 2000
+    assert kept / len(files) < 300, f"a path alone takes about 200, for example {bare!r}"
+    assert most < 1.6 * kept  # the names of one folder come on top, not those of all

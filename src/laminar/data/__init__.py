@@ -1,6 +1,7 @@
 """From what is on disk to batches, and back: sources, splits, labels, data sets, loaders."""
 
 from laminar.data.archives import ExtractLimits
+from laminar.data.balanced_splitters import GroupedSplitter, StratifiedSplitter
 from laminar.data.block import (
     CategoryBlock,
     DataBlock,
@@ -73,6 +74,8 @@ __all__ = [
     "FileSplitter",
     "ColSplitter",
     "RandomSubsetSplitter",
+    "StratifiedSplitter",
+    "GroupedSplitter",
     "parent_label",
     "RegexLabeller",
     "ColReader",

@@ -18,7 +18,8 @@ from laminar.data.labels import ItemGetter
 from laminar.data.loader import DataLoader
 from laminar.data.loaders import DataLoaders
 from laminar.data.options import LoadersOptions
-from laminar.data.splitters import RandomSplitter, Splitter
+from laminar.data.splits import Splitter
+from laminar.data.splitters import RandomSplitter
 from laminar.data.summary import tell_datasets, tell_loader
 from laminar.data.transforms import (
     Categorize,

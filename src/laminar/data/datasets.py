@@ -13,7 +13,7 @@ from laminar.data.items import as_items
 from laminar.data.lists import TfmdLists
 from laminar.data.loaders import DataLoaders, loaders_of
 from laminar.data.options import TransformedLoadersOptions
-from laminar.data.splitters import Splits, check_splits
+from laminar.data.splits import Splits, check_splits
 
 __all__ = ["Datasets"]
 

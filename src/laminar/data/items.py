@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch.utils.data import Subset
 
 from laminar.core.errors import DataError, describe
 
-__all__ = ["as_items", "distinct_items", "item_at", "take", "name_of"]
+__all__ = ["as_items", "distinct_items", "folder_above", "item_at", "take", "name_of"]
 
 
 def as_items(items: Any) -> Any:
@@ -72,6 +73,19 @@ def _as_run(indices: Sequence[int]) -> slice | None:
     if first >= 0 and indices[-1] == first + count - 1 and all(b - a == 1 for a, b in pairwise(indices)):
         return slice(first, first + count)
     return None
+
+
+def folder_above(path: str | PurePath, levels: int) -> str:
+    """The name of the folder `levels` above a file; empty where there is none. Makes no path objects.
+
+    >>> folder_above("train/cat/1.jpg", 1), folder_above("train/cat/1.jpg", 2), folder_above("1.jpg", 1)
+    ('cat', 'train', '')
+    """
+    text = os.fspath(path)
+    parts = text.rsplit(os.sep, levels + 1)
+    if isinstance(path, str) and ("" in parts[1:] or "." in parts or (os.altsep and os.altsep in text)):
+        parts = list(Path(path).parts)  # written in a roundabout way
+    return parts[-1 - levels].rpartition(os.sep)[2] if len(parts) > levels else ""
 
 
 def name_of(item: Any) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from laminar.core.errors import ConfigError, DataError, describe, suggest
 from laminar.core.random import deterministic
 from laminar.core.transform import ItemTransform
+from laminar.data.items import folder_above
 
 __all__ = ["parent_label", "RegexLabeller", "ColReader", "ItemGetter", "AttrGetter"]
 
@@ -22,7 +23,7 @@ def parent_label(o: str | Path) -> str:
     >>> parent_label("clothing/train/hat/17.jpg")
     'hat'
     """
-    return Path(o).parent.name
+    return folder_above(o, 1)
 
 
 class RegexLabeller(ItemTransform):

@@ -19,7 +19,7 @@ from laminar.data.fetching import rows_of
 from laminar.data.items import as_items, item_at, take
 from laminar.data.loaders import DataLoaders, loaders_of
 from laminar.data.options import TransformedLoadersOptions
-from laminar.data.splitters import Splits, check_splits
+from laminar.data.splits import Splits, check_splits
 from laminar.data.transforms import Getter
 
 __all__ = ["TfmdLists", "NewItems"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -75,20 +75,17 @@ def get_files(
     only = None if folders is None else _names(folders)
     if only is not None:
         _check_subfolders(root, only)
-    starts = [str(root)] if only is None or not recurse else [os.path.join(root, name) for name in only]
-    found: list[str] = []
     other: Counter[str] = Counter()
-    for folder, names in _walk(starts, recurse, followlinks):
-        for name in names:
-            extension = os.path.splitext(name)[1].lower()
-            if wanted is None or extension in wanted:
-                found.append(os.path.join(folder, name))
-            else:
-                other[extension] += 1
+    found: list[Path] = []
+    for folder, name in _walk(_starts(root, only if recurse else None), recurse, followlinks):
+        extension = "" if wanted is None else os.path.splitext(name)[1].lower()
+        if wanted is None or extension in wanted:
+            found.append(Path(folder, name))
+        else:
+            other[extension] += 1
     if not found:
         raise DataError(_nothing_found(root, wanted, other, only, recurse))
-    found.sort(key=lambda file: file.split(os.sep))
-    return [Path(file) for file in found]
+    return found
 
 
 def get_image_files(path: str | Path, recurse: bool = True, folders: Iterable[str] | str | None = None) -> list[Path]:
@@ -133,18 +130,43 @@ def _names(given: Iterable[str] | str) -> list[str]:
     return [given] if isinstance(given, str) else list(given)
 
 
-def _walk(starts: list[str], recurse: bool, followlinks: bool) -> Iterable[tuple[str, list[str]]]:
-    """Give each folder once, with the names of its files."""
+def _starts(root: Path, only: list[str] | None) -> list[str]:
+    """The folders to begin in, by name."""
+    return [str(root)] if only is None else [os.path.join(root, name) for name in sorted(set(only))]
+
+
+def _walk(starts: list[str], recurse: bool, followlinks: bool) -> Iterator[tuple[str, str]]:
+    """Give each file once, as its folder and its name, in the order of the names along their paths.
+
+    A million files are listed like this: nothing is kept of a folder but the names still to come.
+    """
     seen: set[str] = set()
+    ahead: list[Iterator[os.DirEntry[str]]] = []
     for start in starts:
-        for folder, subfolders, names in os.walk(start, followlinks=followlinks):
-            true_place = os.path.realpath(folder) if followlinks else folder
-            if true_place in seen:  # a link back up would go round for ever
-                subfolders.clear()
-                continue
-            seen.add(true_place)
-            subfolders[:] = sorted(name for name in subfolders if not name.startswith(".")) if recurse else []
-            yield folder, [name for name in names if not name.startswith(".")]
+        ahead.append(_entries(start, seen, followlinks))
+        while ahead:
+            entry = next(ahead[-1], None)
+            if entry is None:
+                ahead.pop()
+            elif not entry.is_dir():
+                yield os.path.dirname(entry.path), entry.name
+            elif recurse and (followlinks or not entry.is_symlink()):
+                ahead.append(_entries(entry.path, seen, followlinks))
+
+
+def _entries(folder: str, seen: set[str], followlinks: bool) -> Iterator[os.DirEntry[str]]:
+    """What a folder holds, by name; nothing if it has been read before: a link back up would go round for ever."""
+    true_place = os.path.realpath(folder) if followlinks else folder
+    if true_place in seen:
+        return iter(())
+    seen.add(true_place)
+    with os.scandir(folder) as listing:
+        entries = [entry for entry in listing if not entry.name.startswith(".")]
+    return iter(sorted(entries, key=_name))
+
+
+def _name(entry: os.DirEntry[str]) -> str:
+    return entry.name
 
 
 def _check_folder(root: Path) -> None:

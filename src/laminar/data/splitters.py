@@ -1,27 +1,24 @@
 """Dividing items into training and validation: a splitter maps items to the numbers of the items in each split.
 
-Random splits have a generator of their own and order files by name first, so the split of a folder is the same however
-its files were listed, and the caller's random state is left alone.
+Those that keep classes in proportion or groups together are in `balanced_splitters.py`.
 """
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from laminar.core.errors import ConfigError, DataError, suggest
-from laminar.core.random import address_hash, current_seed
-from laminar.data.items import item_at, name_of
+from laminar.data.items import folder_above, item_at, name_of
+from laminar.data.splits import TwoSplits, check_share, each_item, number_of, other_numbers, shuffled, stratified
 
 __all__ = [
-    "Splits",
-    "Splitter",
     "RandomSplitter",
     "TrainTestSplitter",
     "IndexSplitter",
@@ -33,37 +30,6 @@ __all__ = [
     "ColSplitter",
     "RandomSubsetSplitter",
 ]
-
-Splits = Sequence[Sequence[int]]
-Splitter = Callable[[Any], Splits]
-TwoSplits = tuple[list[int], list[int]]
-
-
-def _each(items: Any) -> Iterator[Any]:
-    return (item_at(items, index) for index in range(len(items)))
-
-
-def _shuffled(items: Any, seed: int | None) -> list[int]:
-    """The numbers of the items in random order; paths are put in order of their names first."""
-    count = len(items)
-    order = list(range(count))
-    if count and isinstance(item_at(items, 0), str | PurePath) and not hasattr(items, "iloc"):
-        names = [item.as_posix() if isinstance(item, PurePath) else str(item) for item in _each(items)]
-        order.sort(key=names.__getitem__)
-    key = address_hash(current_seed() if seed is None else seed, 0x5911)
-    mixed = np.random.Generator(np.random.Philox(key=key)).permutation(count)
-    return [order[index] for index in mixed]
-
-
-def _share(size: float, count: int, what: str) -> int:
-    """How many items a share (below 1) or number of items is; at least one, and one is left over."""
-    is_share = size < 1
-    if size <= 0 or (not is_share and size != int(size)):
-        raise ConfigError(f"{what} must be a share between 0 and 1, or a number of items, not {size!r}")
-    wanted = int(size * count) if is_share else int(size)
-    if count < 2:
-        raise DataError(f"{count} item(s) cannot be divided into training and validation; at least 2 are needed")
-    return min(max(wanted, 1), count - 1)
 
 
 @dataclass(frozen=True)
@@ -84,13 +50,12 @@ class RandomSplitter:
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.valid_pct < 1:
-            raise ConfigError(f"valid_pct must be a share between 0 and 1, not {self.valid_pct!r}")
+        check_share(self.valid_pct)
 
     def __call__(self, items: Any) -> TwoSplits:
         """Split `items`."""
-        order = _shuffled(items, self.seed)
-        cut = _share(self.valid_pct, len(order), "valid_pct")
+        order = shuffled(items, self.seed)
+        cut = number_of(self.valid_pct, len(order), "valid_pct")
         return order[cut:], order[:cut]
 
 
@@ -115,34 +80,27 @@ class TrainTestSplitter:
     def __call__(self, items: Any) -> TwoSplits:
         """Split `items`."""
         count = len(items)
-        n_valid = _share(self.test_size, count, "test_size")
-        n_train = count - n_valid if self.train_size is None else _share(self.train_size, count, "train_size")
+        n_valid = number_of(self.test_size, count, "test_size")
+        n_train = count - n_valid if self.train_size is None else number_of(self.train_size, count, "train_size")
         if n_train + n_valid > count:
             raise ConfigError(f"train_size and test_size ask for {n_train + n_valid} of {count} items")
-        order = _shuffled(items, self.random_state) if self.shuffle else list(range(count))[::-1]
+        order = shuffled(items, self.random_state) if self.shuffle else list(range(count))[::-1]
         if self.stratify is not None:
-            order = self._interleaved(order, count)
+            self._check_classes(count)
+            order = stratified(order, self.stratify)
         chosen = order[:n_valid], order[n_valid : n_valid + n_train]
         return (chosen[1], chosen[0]) if self.shuffle else (sorted(chosen[1]), sorted(chosen[0]))
 
-    def _interleaved(self, order: list[int], count: int) -> list[int]:
-        """Reorder so that any beginning of the list holds the classes in their true proportion."""
-        if self.stratify is None or len(self.stratify) != count:
-            raise ConfigError(
-                f"stratify has {len(self.stratify or ())} classes for {count} items; one for each is needed"
+    def _check_classes(self, count: int) -> None:
+        classes = self.stratify or ()
+        if len(classes) != count:
+            raise ConfigError(f"stratify has {len(classes)} classes for {count} items; one for each is needed")
+        single = [kind for kind, size in Counter(classes).items() if size < 2]
+        if single:
+            raise DataError(
+                f"stratify: class {single[0]!r} has a single item and cannot be in both splits. "
+                "StratifiedSplitter keeps such an item for training."
             )
-        classes = list(self.stratify)
-        sizes = Counter(classes)
-        rare = [kind for kind, size in sizes.items() if size < 2]
-        if rare:
-            raise DataError(f"stratify: class {rare[0]!r} has a single item and cannot be in both splits")
-        seen: Counter[Any] = Counter()
-        place = {}
-        for index in order:
-            kind = classes[index]
-            place[index] = (seen[kind] + 0.5) / sizes[kind]
-            seen[kind] += 1
-        return sorted(order, key=place.__getitem__)
 
 
 @dataclass(frozen=True)
@@ -163,12 +121,7 @@ class IndexSplitter:
         if beyond:
             raise DataError(f"IndexSplitter: there is no item {beyond[0]} among {len(items)}")
         valid = [index % len(items) for index in valid]
-        return _others(valid, len(items)), valid
-
-
-def _others(valid: Iterable[int], count: int) -> list[int]:
-    taken = set(valid)
-    return [index for index in range(count) if index not in taken]
+        return other_numbers(valid, len(items)), valid
 
 
 @dataclass(frozen=True)
@@ -186,7 +139,7 @@ class EndSplitter:
     def __call__(self, items: Any) -> TwoSplits:
         """Split `items`."""
         count = len(items)
-        cut = _share(self.valid_pct, count, "valid_pct")
+        cut = number_of(self.valid_pct, count, "valid_pct")
         order = list(range(count))
         return (order[:-cut], order[-cut:]) if self.valid_last else (order[cut:], order[:cut])
 
@@ -211,7 +164,7 @@ class GrandparentSplitter:
         Raises:
             DataError: nothing lies in one of the folders; the message lists the folders found.
         """
-        folders = [Path(item).parent.parent.name for item in _each(items)]
+        folders = [folder_above(item, 2) for item in each_item(items)]
         return self._in(folders, "train_name"), self._in(folders, "valid_name")
 
     def _in(self, folders: list[str], argument: str) -> list[int]:
@@ -244,7 +197,7 @@ class FuncSplitter:
     def __call__(self, items: Any) -> TwoSplits:
         """Split `items`."""
         chosen = []
-        for index, item in enumerate(_each(items)):
+        for index, item in enumerate(each_item(items)):
             try:
                 chosen.append(bool(self.func(item)))
             except Exception as error:
@@ -268,7 +221,7 @@ class MaskSplitter:
         if len(self.mask) != len(items):
             raise DataError(f"MaskSplitter: the mask has {len(self.mask)} values for {len(items)} items")
         valid = [index for index, chosen in enumerate(self.mask) if bool(chosen)]
-        return _others(valid, len(items)), valid
+        return other_numbers(valid, len(items)), valid
 
 
 @dataclass(frozen=True)
@@ -287,13 +240,13 @@ class FileSplitter:
         if not listing.is_file():
             raise DataError(f"FileSplitter: there is no file {listing}")
         names = {line.strip() for line in listing.read_text(encoding="utf-8").splitlines() if line.strip()}
-        valid = [index for index, item in enumerate(_each(items)) if Path(item).name in names]
+        valid = [index for index, item in enumerate(each_item(items)) if os.path.basename(item) in names]
         if not valid:
             raise DataError(
                 f"FileSplitter: none of the {len(names)} names in {listing} (for example {min(names, default='')!r}) "
                 f"is the name of one of the {len(items)} items (for example {_example(items)!r})"
             )
-        return _others(valid, len(items)), valid
+        return other_numbers(valid, len(items)), valid
 
 
 def _example(items: Any) -> str:
@@ -353,48 +306,10 @@ class RandomSubsetSplitter:
     def __call__(self, items: Any) -> TwoSplits:
         """Split `items`."""
         count = len(items)
-        n_train, n_valid = _share(self.train_sz, count, "train_sz"), _share(self.valid_sz, count, "valid_sz")
+        n_train, n_valid = number_of(self.train_sz, count, "train_sz"), number_of(self.valid_sz, count, "valid_sz")
         if n_train + n_valid > count:
             raise ConfigError(
                 f"train_sz={self.train_sz} and valid_sz={self.valid_sz} ask for more than the {count} items"
             )
-        order = _shuffled(items, self.seed)
+        order = shuffled(items, self.seed)
         return order[:n_train], order[n_train : n_train + n_valid]
-
-
-def check_splits(splits: Splits, count: int) -> list[list[int]]:
-    """Make lists of numbers of `splits`, and check that they are numbers of items, each in one split only.
-
-    Args:
-        splits: numbers of items, boolean masks or slices, one for each split.
-        count: how many items there are.
-
-    Raises:
-        DataError: a number is beyond the items, or an item is in two splits.
-    """
-    lists = [_as_numbers(split, count) for split in splits]
-    owner: dict[int, int] = {}
-    for number, split in enumerate(lists):
-        for index in split:
-            if not 0 <= index < count:
-                raise DataError(
-                    f"split {number} names item {index}, but there are only {count} items (0 to {count - 1})"
-                )
-            if owner.setdefault(index, number) != number:
-                shared = sorted(set(split) & {item for item, first in owner.items() if first != number})
-                raise DataError(
-                    f"{len(shared)} item(s) are both in split {owner[index]} and in split {number}: {shared[:10]}. "
-                    "What is validated on must not be trained on."
-                )
-    return lists
-
-
-def _as_numbers(split: Any, count: int) -> list[int]:
-    if isinstance(split, slice):
-        return list(range(count)[split])
-    if isinstance(split, np.ndarray | torch.Tensor):
-        split = split.nonzero()[0] if str(split.dtype).endswith("bool") and isinstance(split, np.ndarray) else split
-        if isinstance(split, torch.Tensor) and split.dtype is torch.bool:
-            split = split.nonzero().flatten()
-        return [int(index) for index in split.tolist()]
-    return [int(index) for index in split]
