@@ -6,8 +6,8 @@ matplotlib is imported when something is first drawn.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -17,6 +17,9 @@ from laminar.core.dispatch import OpenFunction
 from laminar.core.lazy import lazy_module
 
 __all__ = [
+    "GridOptions",
+    "Samples",
+    "draw_each",
     "get_grid",
     "subplots",
     "show_title",
@@ -33,6 +36,10 @@ __all__ = [
 
 plt = lazy_module("matplotlib.pyplot")
 patches = lazy_module("matplotlib.patches")
+
+
+Samples: TypeAlias = Sequence[tuple[Any, ...]]
+"""Decoded samples, or decoded predictions."""
 
 
 class AxesList(list[Any]):
@@ -88,6 +95,37 @@ def get_grid(
     for ax in flat[count:]:
         ax.set_axis_off()
     return AxesList(flat[:count])
+
+
+class GridOptions(TypedDict, total=False):
+    """Keyword arguments of `get_grid` that whoever looks at something may give."""
+
+    nrows: int | None
+    ncols: int | None
+    figsize: tuple[float, float] | None
+
+
+def draw_each(
+    draw: Callable[..., Any],
+    *columns: Sequence[Any],
+    ctxs: Sequence[Any] | None = None,
+    title: str | None = None,
+    lines: int = 1,
+    **grid: Unpack[GridOptions],
+) -> AxesList:
+    """Draw things each on axes of its own: ``draw(ax, *row)`` for each row of `columns`, as many as the shortest has.
+
+    Args:
+        draw: returns the axes that it drew on.
+        *columns: sequences of samples, predictions and so on.
+        ctxs: axes to draw on, made when None.
+        title: over the whole figure, if it is made here.
+        lines: of text above each thing, for which room is made.
+        **grid: see `get_grid`.
+    """
+    count = min(map(len, columns))
+    axes = get_grid(count, title=title, lines=lines, **grid) if ctxs is None else ctxs
+    return AxesList(draw(ax, *row) for ax, *row in zip(axes, *columns, strict=False))
 
 
 def show_title(
@@ -229,54 +267,41 @@ plot_top_losses = OpenFunction.public(
 def _show_any_batch(
     x: object,
     y: object,
-    samples: Sequence[tuple[Any, ...]],
+    samples: Samples,
     ctxs: Sequence[Any] | None = None,
     max_n: int = 9,
-    nrows: int | None = None,
-    ncols: int | None = None,
-    figsize: tuple[float, float] | None = None,
-) -> list[Any]:
-    count = min(len(samples), max_n)
-    axes = list(ctxs) if ctxs is not None else get_grid(count, nrows, ncols, figsize=figsize)
-    return AxesList(show_parts(sample, ctx=ax) for sample, ax in zip(samples[:count], axes, strict=False))
+    **grid: Unpack[GridOptions],
+) -> AxesList:
+    return draw_each(lambda ax, sample: show_parts(sample, ctx=ax), samples[:max_n], ctxs=ctxs, **grid)
 
 
 @show_results.register
 def _show_any_results(
     x: object,
     y: object,
-    samples: Sequence[tuple[Any, ...]],
-    outs: Sequence[tuple[Any, ...]],
+    samples: Samples,
+    outs: Samples,
     ctxs: Sequence[Any] | None = None,
     max_n: int = 9,
-    nrows: int | None = None,
-    ncols: int | None = None,
-    figsize: tuple[float, float] | None = None,
-) -> list[Any]:
-    count = min(len(samples), max_n)
-    axes = (
-        list(ctxs)
-        if ctxs is not None
-        else get_grid(count, nrows, ncols, figsize=figsize, title="Target/Prediction", lines=2)
-    )
-    return AxesList(
-        show_parts((*sample, *out), ctx=ax) for sample, out, ax in zip(samples[:count], outs, axes, strict=False)
-    )
+    **grid: Unpack[GridOptions],
+) -> AxesList:
+    def draw(ax: Any, sample: tuple[Any, ...], out: tuple[Any, ...]) -> Any:
+        return show_parts((*sample, *out), ctx=ax)
+
+    return draw_each(draw, samples[:max_n], outs, ctxs=ctxs, title="Target/Prediction", lines=2, **grid)
 
 
 @plot_top_losses.register
 def _plot_any_top_losses(
     x: object,
     y: object,
-    samples: Sequence[tuple[Any, ...]],
-    outs: Sequence[tuple[Any, ...]],
+    samples: Samples,
+    outs: Samples,
     raws: Sequence[Any],
     losses: Sequence[float],
-    nrows: int | None = None,
-    ncols: int | None = None,
-    figsize: tuple[float, float] | None = None,
-) -> list[Any]:
-    axes = get_grid(len(samples), nrows, ncols, figsize=figsize, title="Target/Prediction/Loss", lines=3)
-    for sample, out, loss, ax in zip(samples, outs, losses, axes, strict=False):
-        show_title(f"{float(loss):.2f}", ctx=show_parts((*sample, *out), ctx=ax))
-    return axes
+    **grid: Unpack[GridOptions],
+) -> AxesList:
+    def draw(ax: Any, sample: tuple[Any, ...], out: tuple[Any, ...], loss: float) -> Any:
+        return show_title(f"{float(loss):.2f}", ctx=show_parts((*sample, *out), ctx=ax))
+
+    return draw_each(draw, samples, outs, losses, title="Target/Prediction/Loss", lines=3, **grid)

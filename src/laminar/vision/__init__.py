@@ -29,7 +29,7 @@ from laminar.vision.crop import (
     Resize,
     ResizeMethod,
 )
-from laminar.vision.data import ImageDataLoaders, ImageLoadersOptions
+from laminar.vision.data import ImageDataLoaders, ImageLoadersOptions, TableOptions
 from laminar.vision.images import (
     PILBase,
     PILImage,
@@ -96,6 +96,7 @@ __all__ = [
     "Saturation",
     "SpaceTransform",
     "VisionLearnerOptions",
+    "TableOptions",
     "Warp",
     "XResNet",
     "Zoom",

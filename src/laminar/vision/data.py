@@ -19,7 +19,7 @@ from laminar.data.splitters import ColSplitter, GrandparentSplitter, RandomSplit
 from laminar.vision.blocks import ImageBlock
 from laminar.vision.images import PILBase, PILImage
 
-__all__ = ["ImageDataLoaders", "ImageLoadersOptions"]
+__all__ = ["ImageDataLoaders", "ImageLoadersOptions", "TableOptions"]
 
 Columns = str | int | Sequence[str | int]
 
@@ -38,6 +38,20 @@ class ImageLoadersOptions(UnseededLoadersOptions, total=False):
     item_tfms: Any
     batch_tfms: Any
     img_cls: type[PILBase]
+
+
+class TableOptions(ImageLoadersOptions, total=False):
+    """`ImageLoadersOptions`, and the arguments of `ImageDataLoaders.from_df`, which documents them."""
+
+    valid_pct: float
+    seed: int | None
+    fn_col: str | int
+    folder: str | Path | None
+    suff: str
+    label_col: Columns
+    label_delim: str | None
+    y_block: Any
+    valid_col: str | int | None
 
 
 class NameLabeller(ItemTransform):
@@ -216,16 +230,7 @@ class ImageDataLoaders(DataLoaders):
         csv_fname: str | Path = "labels.csv",
         header: Any = "infer",
         delimiter: str | None = None,
-        valid_pct: float = 0.2,
-        seed: int | None = None,
-        fn_col: str | int = 0,
-        folder: str | Path | None = None,
-        suff: str = "",
-        label_col: Columns = 1,
-        label_delim: str | None = None,
-        y_block: Any = None,
-        valid_col: str | int | None = None,
-        **options: Unpack[ImageLoadersOptions],
+        **options: Unpack[TableOptions],
     ) -> DataLoaders:
         """From a table in the file ``path/csv_fname`` (see `from_df`).
 
@@ -234,16 +239,7 @@ class ImageDataLoaders(DataLoaders):
             csv_fname: name of the table.
             header: number of the row with the names of the columns, as in `pandas.read_csv`; None if there is none.
             delimiter: what stands between the cells; None for a comma.
-            valid_pct: see `from_df`, as all that follow.
-            seed: see `from_df`.
-            fn_col: see `from_df`.
-            folder: see `from_df`.
-            suff: see `from_df`.
-            label_col: see `from_df`.
-            label_delim: see `from_df`.
-            y_block: see `from_df`.
-            valid_col: see `from_df`.
-            **options: see `ImageLoadersOptions`.
+            **options: arguments of `from_df`.
         """
         _check(options, "from_csv")
         table = Path(path) / csv_fname
@@ -252,9 +248,7 @@ class ImageDataLoaders(DataLoaders):
             raise DataError(f"there is no file {table}. Tables in that folder: {', '.join(there) or 'none'}.")
         pandas = require("pandas", "tabular", "from_csv")
         df = pandas.read_csv(table, header=header, sep="," if delimiter is None else delimiter)
-        return cls.from_df(
-            df, path, valid_pct, seed, fn_col, folder, suff, label_col, label_delim, y_block, valid_col, **options
-        )
+        return cls.from_df(df, path, **options)
 
     @classmethod
     def from_lists(
@@ -305,8 +299,8 @@ def _block(options: ImageLoadersOptions, method: str, y_block: Any) -> Callable[
 
 def _check(options: ImageLoadersOptions, method: str) -> None:
     """Refuse keywords that `method` does not know."""
-    own = inspect.signature(getattr(ImageDataLoaders, method)).parameters
-    known = [*(name for name in own if name != "options"), *ImageLoadersOptions.__annotations__]
+    own = [name for name in inspect.signature(getattr(ImageDataLoaders, method)).parameters if name != "options"]
+    known = [*own, *(TableOptions if method == "from_csv" else ImageLoadersOptions).__annotations__]
     check_keywords(options, known, f"ImageDataLoaders.{method}")
 
 
