@@ -456,3 +456,9 @@ def test_two_iterations_over_one_loader_with_kept_workers_do_not_disturb_each_ot
     assert [batch.tolist() for batch in second] == whole
     assert [batch.tolist() for batch in first] == whole[1:]
     assert [batch.tolist() for batch in loader] == whole
+
+
+def test_the_name_that_torch_has_for_the_size_of_a_batch_is_taken_too() -> None:
+    loader = DataLoader(range(6), batch_size=4)
+    assert loader.bs == 4
+    assert loader.new(bs=3).bs == 3

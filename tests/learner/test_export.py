@@ -219,3 +219,10 @@ def test_compressed_members_are_refused_unread(exported):
     file.write_bytes(buffer.getvalue())
     with pytest.raises(DataError, match="is compressed, which no export"):
         load_learner(file, trust=TRUST)
+
+
+def test_the_name_in_programs_for_fastai_finds_the_export(tmp_path):
+    learner(tmp_path).export()
+    assert list(load_learner(tmp_path / "export.pkl", trust=TRUST).dls.vocab) == ["even", "odd"]
+    with pytest.raises(DataError, match=r"other\.pkl: there is no such file"):
+        load_learner(tmp_path / "other.pkl")

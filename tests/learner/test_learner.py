@@ -336,3 +336,12 @@ def test_predicting_several_files_at_once_is_pointed_to_test_dl(make_learner, to
     learn.dls.test_dl = lambda items, **options: None
     with pytest.raises(ConfigError, match=r"predict takes one item.*get_preds\(dl=learn.dls.test_dl\(items\)\)"):
         learn.predict([tmp_path / "a", tmp_path / "b"])
+
+
+def test_metrics_may_be_assigned_as_they_are_given(make_learner) -> None:
+    learn = make_learner()
+    learn.metrics = accuracy
+    learn.fit(1)
+    assert learn.recorder.metric_names[3] == "accuracy"
+    learn.metrics = [accuracy, rmse]
+    assert [metric.name for metric in learn.metrics] == ["accuracy", "rmse"]

@@ -16,7 +16,7 @@ from laminar.data.external import URLs, untar_data
 from laminar.data.fetching import SkipItemException
 from laminar.data.foreign import ForeignLoader
 from laminar.data.inference import inference_loaders
-from laminar.data.labels import AttrGetter, ColReader, ItemGetter, RegexLabeller, parent_label
+from laminar.data.labels import AttrGetter, ColReader, ItemGetter, RegexLabeller, parent_label, using_attr
 from laminar.data.lists import TfmdLists
 from laminar.data.loader import DataLoader, TfmdDL
 from laminar.data.loader_options import LoaderOptions
@@ -81,6 +81,7 @@ __all__ = [
     "ColReader",
     "ItemGetter",
     "AttrGetter",
+    "using_attr",
     "CategoryMap",
     "Getter",
     "Categorize",

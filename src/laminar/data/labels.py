@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -13,7 +14,7 @@ from laminar.core.random import deterministic
 from laminar.core.transform import ItemTransform
 from laminar.data.items import folder_above
 
-__all__ = ["parent_label", "RegexLabeller", "ColReader", "ItemGetter", "AttrGetter"]
+__all__ = ["parent_label", "RegexLabeller", "ColReader", "ItemGetter", "AttrGetter", "using_attr"]
 
 
 @deterministic
@@ -167,3 +168,18 @@ class AttrGetter(ItemTransform):
 
     def __repr__(self) -> str:
         return f"AttrGetter({self.nm!r})"
+
+
+def using_attr(f: Callable[[Any], Any], attr: str) -> Callable[[Any], Any]:
+    r"""A function that applies `f` to an attribute of what it is given.
+
+    >>> using_attr(RegexLabeller(r"(.+)_\d+.jpg$"), "name")(Path("pets/great_pyrenees_173.jpg"))
+    'great_pyrenees'
+    """
+    function = partial(_apply_to_attribute, f, attr)
+    function.deterministic = getattr(f, "deterministic", False)  # type: ignore[attr-defined]  # as of any function
+    return function
+
+
+def _apply_to_attribute(f: Callable[[Any], Any], attr: str, o: Any) -> Any:
+    return f(getattr(o, attr))

@@ -38,7 +38,7 @@ class DataLoader(DecodesBatches):
 
     Args:
         dataset: anything with a length and items by number.
-        bs: items in a batch.
+        bs: items in a batch; ``batch_size``, torch's name for it, will do too.
         shuffle: another order in each epoch.
         drop_last: leave out the last batch if it is smaller.
         num_workers: processes that make batches; 0 makes them here.
@@ -91,11 +91,12 @@ class DataLoader(DecodesBatches):
         seed: int | None = None,
         split_idx: int | None = None,
         do_setup: bool = True,
+        batch_size: int | None = None,
         **unknown: Never,
     ) -> None:
         check_keywords(unknown, ["dataset", *_settings_of(DataLoader), "do_setup"], type(self).__name__)
         self.dataset = dataset
-        self.bs, self.shuffle, self.drop_last, self.n = bs, shuffle, drop_last, n
+        self.bs, self.shuffle, self.drop_last, self.n = batch_size or bs, shuffle, drop_last, n
         self.num_workers, self.sampler, self.seed = num_workers, sampler, seed
         self.device = None if device is None else torch.device(device)
         self.create_item, self.create_batch = create_item, create_batch
@@ -382,7 +383,7 @@ TfmdDL = DataLoader
 def _settings_of(kind: type) -> tuple[str, ...]:
     """The names of a loader class's arguments that are kept as attributes."""
     parameters = inspect.signature(kind.__init__).parameters.values()  # type: ignore[misc]  # of the class given
-    left_out = ("self", "dataset", "do_setup")
+    left_out = ("self", "dataset", "do_setup", "batch_size")
     return tuple(p.name for p in parameters if p.name not in left_out and p.kind is not p.VAR_KEYWORD)
 
 

@@ -15,7 +15,7 @@ from laminar.learner.callback_list import Callbacks, as_list
 from laminar.learner.check import check_contract
 from laminar.learner.freezing import freeze_groups
 from laminar.learner.loop import TrainingLoop
-from laminar.metrics.base import Metric
+from laminar.metrics.base import mk_metrics
 from laminar.optim.groups import (
     Splitter,
     decay_groups,
@@ -49,13 +49,21 @@ class Fitting(TrainingLoop):
     opt_func: Callable[..., Optimizer]
     lr: float | slice
     splitter: Splitter
-    metrics: list[Metric]
     wd: float | None
     wd_bn_bias: bool
     moms: Moms
     check: bool
     _groups: tuple[nn.Module, list[list[nn.Parameter]]] | None
     _checked: list[Any]
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics, as `Metric`s; whatever `Learner` takes as metrics may be assigned."""
+        return self._metrics
+
+    @metrics.setter
+    def metrics(self, metrics: Any) -> None:
+        self._metrics: list[Any] = mk_metrics(metrics)
 
     # ---- optimiser and parameter groups ------------------------------------------------------------------------------
 

@@ -23,7 +23,6 @@ from laminar.learner.callback_list import Callbacks
 from laminar.learner.export import ModelRecipe, export_learner
 from laminar.learner.fitting import Fitting, Moms
 from laminar.learner.losses_for import loss_for
-from laminar.metrics.base import mk_metrics
 from laminar.nn.losses import LossFunction
 from laminar.optim.groups import (
     Splitter,
@@ -104,7 +103,7 @@ class Learner(Fitting):
         check_keywords(unknown, ["dls", "model", *LearnerOptions.__annotations__], type(self).__name__)
         super().__init__(dls, model, loss_for(dls) if loss_func is None else loss_func, train_bn)
         self.opt_func, self.lr, self.splitter, self.moms = opt_func, lr, splitter, moms
-        self.metrics = mk_metrics(metrics)
+        self.metrics = metrics
         self.path = Path(path if path is not None else getattr(dls, "path", None) or ".")
         self.model_dir, self.wd, self.wd_bn_bias, self.check = model_dir, wd, wd_bn_bias, check
         self.logger = RowPrinter()

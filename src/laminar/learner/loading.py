@@ -36,7 +36,7 @@ def load_learner(fname: str | Path, cpu: bool = True, *, trust: Iterable[Any] = 
     """Read a learner that `Learner.export` wrote, to predict with: ``learn.predict(item)``.
 
     Args:
-        fname: the file.
+        fname: the file; where there is no ``export.pkl``, the name in programs for fastai, ``export.laminar`` is taken.
         cpu: predict on the CPU; otherwise on the accelerator, if there is one.
         trust: classes and functions of your own that the file may use: transforms, a function that builds the model.
 
@@ -46,7 +46,7 @@ def load_learner(fname: str | Path, cpu: bool = True, *, trust: Iterable[Any] = 
         WeightsError: the weights do not fit the model that is built.
         MissingExtraError: the model needs a package that is not installed.
     """
-    file = Path(fname)
+    file = _found(Path(fname))
     members = _read(file)
     try:
         manifest = json.loads(members[MANIFEST])
@@ -69,6 +69,11 @@ def load_learner(fname: str | Path, cpu: bool = True, *, trust: Iterable[Any] = 
     learn = Learner(dls, model.eval(), loss_func=loss_func)
     learn.model_recipe = (build, arguments)
     return learn
+
+
+def _found(file: Path) -> Path:
+    ours = file.with_suffix(".laminar")
+    return ours if file.suffix == ".pkl" and not file.exists() and ours.is_file() else file
 
 
 def _read(file: Path) -> dict[str, bytes]:
