@@ -50,6 +50,7 @@ __all__ = [
     "retain_type",
     "metadata",
     "common_metadata",
+    "pad_rows",
     "is_showable",
     "is_torchvision_transform",
     "refuse_unknown_canvas",

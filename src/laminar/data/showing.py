@@ -62,8 +62,9 @@ class DecodesBatches:
 
     @property
     def vocab(self) -> Any:
-        """The data set's classes (or words); None if it has none."""
-        return getattr(self.dataset, "vocab", None)
+        """The classes (or words) of the data set, else of a transform of items; None if there are none."""
+        known = (getattr(source, "vocab", None) for source in (self.dataset, *self.after_item))
+        return next((vocab for vocab in known if vocab is not None), None)
 
     def decode_batch(self, b: Any, max_n: int | None = 9, full: bool = True) -> list[Any]:
         """Take a batch apart and undo all transforms, back to values that can be shown.

@@ -1,5 +1,6 @@
 """Pictures: opening, cropping, augmenting, loading, learning; `laminar.vision.all` is what notebooks import."""
 
+from laminar.vision.annotations import get_annotations
 from laminar.vision.augment import (
     Augment,
     Brightness,
@@ -18,7 +19,15 @@ from laminar.vision.augment import (
     aug_transforms,
     setup_aug_tfms,
 )
-from laminar.vision.blocks import AddMaskCodes, ImageBlock, MaskBlock, OpenImage
+from laminar.vision.blocks import (
+    AddMaskCodes,
+    BBoxBlock,
+    BBoxLblBlock,
+    ImageBlock,
+    MaskBlock,
+    OpenImage,
+    PointBlock,
+)
 from laminar.vision.crop import (
     CropPad,
     DihedralItem,
@@ -61,11 +70,33 @@ from laminar.vision.models.xresnet import (
     xresnet152,
     xresnet_small,
 )
+from laminar.vision.outside import (
+    BoxesOutside,
+    Outside,
+    PointsOutside,
+    bb_pad,
+    clip_remove_empty,
+    points_inside,
+)
+from laminar.vision.positions import AddCanvas, BBoxLabeler, LabeledBBox, PointScaler
+from laminar.vision.segmentation import SegmentationDataLoaders
 from laminar.vision.showing import plot_worst_classes, plot_worst_labels, show_class_results
+from laminar.vision.side_by_side import (
+    plot_worst_targets,
+    show_pairs,
+    show_predicted_pictures,
+    show_target_and_prediction,
+    show_targets,
+)
 
 __all__ = [
+    "AddCanvas",
     "AddMaskCodes",
     "Augment",
+    "BBoxBlock",
+    "BBoxLabeler",
+    "BBoxLblBlock",
+    "BoxesOutside",
     "Brightness",
     "Contrast",
     "CropPad",
@@ -78,14 +109,19 @@ __all__ = [
     "ImageBlock",
     "ImageDataLoaders",
     "ImageLoadersOptions",
+    "LabeledBBox",
     "LightTransform",
     "MaskBlock",
     "OpenImage",
+    "Outside",
     "PILBase",
     "PILImage",
     "PILImageBW",
     "PILMask",
     "PadMode",
+    "PointBlock",
+    "PointScaler",
+    "PointsOutside",
     "RandomCrop",
     "RandomErasing",
     "RandomResizedCrop",
@@ -94,6 +130,7 @@ __all__ = [
     "ResizeMethod",
     "Rotate",
     "Saturation",
+    "SegmentationDataLoaders",
     "SpaceTransform",
     "VisionLearnerOptions",
     "TableOptions",
@@ -102,22 +139,31 @@ __all__ = [
     "Zoom",
     "adapt_channels",
     "aug_transforms",
+    "bb_pad",
     "body_splitter",
     "cifar_stats",
+    "clip_remove_empty",
     "create_body",
     "create_head",
     "create_vision_model",
     "cut_model",
     "find_weights",
+    "get_annotations",
     "image2tensor",
     "imagenet_stats",
     "mnist_stats",
     "num_features",
     "plot_worst_classes",
     "plot_worst_labels",
+    "plot_worst_targets",
+    "points_inside",
     "pretrained_body",
     "setup_aug_tfms",
     "show_class_results",
+    "show_pairs",
+    "show_predicted_pictures",
+    "show_target_and_prediction",
+    "show_targets",
     "verify_image",
     "verify_images",
     "vision_learner",

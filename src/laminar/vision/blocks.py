@@ -9,11 +9,13 @@ from laminar.core.errors import ConfigError, DataError
 from laminar.core.transform import Transform
 from laminar.core.types import TensorMask, plain
 from laminar.data.block import TransformBlock
-from laminar.data.transforms import IntToFloatTensor
+from laminar.data.transforms import IntToFloatTensor, MultiCategorize
 from laminar.vision.augment import setup_aug_tfms
 from laminar.vision.images import PILBase, PILImage, PILMask
+from laminar.vision.outside import BoxesOutside, Outside, PointsOutside
+from laminar.vision.positions import AddCanvas, BBoxLabeler, PointScaler, ReadBoxes, ReadPoints
 
-__all__ = ["AddMaskCodes", "ImageBlock", "MaskBlock", "OpenImage"]
+__all__ = ["AddMaskCodes", "BBoxBlock", "BBoxLblBlock", "ImageBlock", "MaskBlock", "OpenImage", "PointBlock"]
 
 
 class OpenImage(Transform):
@@ -88,6 +90,10 @@ class AddMaskCodes(Transform):
                 )
         return x.wrap(ids, x, codes=self.codes)
 
+    def decodes(self, x: TensorMask) -> TensorMask:
+        """The mask (a prediction, perhaps), knowing its codes."""
+        return x if self.codes is None else x.wrap(plain(x), x, codes=self.codes)
+
 
 def ImageBlock(cls: type[PILBase] = PILImage) -> TransformBlock:  # a factory that reads like a class
     """A picture, as input or target. Batch transforms of space and light are joined (see `setup_aug_tfms`).
@@ -111,3 +117,41 @@ def MaskBlock(  # a factory that reads like a class
     return TransformBlock(
         type_tfms=OpenImage(cls), item_tfms=AddMaskCodes(codes, ignore_index), batch_tfms=IntToFloatTensor()
     )
+
+
+def PointBlock(outside: Outside | str = Outside.Keep, y_first: bool = False) -> TransformBlock:
+    """Key points: the same number for each picture, (x, y) in its pixels; -1 to 1 for the model.
+
+    Args:
+        outside: what becomes of points that leave the picture, see `PointsOutside`.
+        y_first: the points come as (y, x).
+    """
+    return TransformBlock(
+        type_tfms=ReadPoints(y_first),
+        item_tfms=[AddCanvas(), PointsOutside(outside)],
+        batch_tfms=[PointsOutside(outside), PointScaler()],
+    )
+
+
+def BBoxBlock(outside: Outside | str = Outside.Clip, min_visible: float = 0.0) -> TransformBlock:
+    """Boxes: any number for each picture, also none, (x1, y1, x2, y2) in its pixels; -1 to 1 in batches.
+
+    Args:
+        outside: what becomes of boxes that leave the picture, see `BoxesOutside`.
+        min_visible: with ``clip``, boxes go of whose area no more than this share is inside.
+    """
+    return TransformBlock(
+        type_tfms=ReadBoxes(),
+        item_tfms=[AddCanvas(), BBoxLabeler(), BoxesOutside(outside, min_visible)],
+        batch_tfms=[BoxesOutside(outside, min_visible), PointScaler()],
+    )
+
+
+def BBoxLblBlock(vocab: Sequence[Any] | None = None, add_na: bool = True) -> TransformBlock:
+    """A class for each box of the block before.
+
+    Args:
+        vocab: the classes, whose order is kept; None to find them in the training items.
+        add_na: add a class ``"#na#"``, number 0, which is what pads.
+    """
+    return TransformBlock(type_tfms=MultiCategorize(vocab, add_na=add_na), item_tfms=BBoxLabeler())

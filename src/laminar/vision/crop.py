@@ -24,6 +24,7 @@ from laminar.vision.cutting import Cut, PadMode, cut_image, cut_tensor
 from laminar.vision.decoding import Resampling
 from laminar.vision.images import PILBase, PILMask
 from laminar.vision.moving import LARGEST
+from laminar.vision.positions import picture_of
 
 __all__ = [
     "CropPad",
@@ -64,25 +65,15 @@ def _filters(resamples: ResamplesArgument) -> Resamples:
     return _SMOOTH if filters == _SMOOTH else filters  # the very default, which need not be told
 
 
-def _size_of(x: object) -> Size | None:
-    """Width and height of a picture; None for what is none."""
-    if isinstance(x, Image.Image):
-        return x.size
-    if isinstance(x, TensorImageBase | TensorMask):
-        return x.shape[-1], x.shape[-2]
-    return None
-
-
 def _first_size(sample: Any, asking: object) -> Size:
     """Size of the first picture in a sample.
 
     Raises:
         DataError: there is none, so the transform would do nothing, in silence.
     """
-    for part in sample if isinstance(sample, tuple) else (sample,):
-        size = _size_of(part)
-        if size is not None:
-            return size
+    found = picture_of(sample)
+    if found is not None:
+        return found[0][1], found[0][0]
     plain_tensor = any(type(part) is Tensor for part in (sample if isinstance(sample, tuple) else (sample,)))
     remedy = "Make the tensor a TensorImage (or TensorMask)." if plain_tensor else "Open files with PILImage.create."
     raise DataError(f"{asking!r} found no picture in {describe(sample)}. {remedy}")

@@ -1,0 +1,128 @@
+"""How pictures are drawn with masks, points, boxes and other pictures: predictions beside targets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Unpack
+
+from laminar.core.show import (
+    AxesList,
+    GridOptions,
+    Samples,
+    draw_each,
+    get_grid,
+    plot_top_losses,
+    show_batch,
+    show_parts,
+    show_results,
+)
+from laminar.core.titled import MultiCategory
+from laminar.core.types import TensorBBox, TensorImageBase, TensorMask, TensorPoint
+from laminar.vision.positions import LabeledBBox
+
+__all__ = ["plot_worst_targets", "show_pairs", "show_predicted_pictures", "show_target_and_prediction", "show_targets"]
+
+
+def with_names(sample: Sequence[Any]) -> list[Any]:
+    """A decoded sample in which boxes and the names of their classes are one part, to be drawn together."""
+    parts = list(sample)
+    for index in range(len(parts) - 1):
+        boxes, names = parts[index : index + 2]
+        if isinstance(boxes, TensorBBox) and isinstance(names, MultiCategory) and len(boxes) == len(names):
+            parts[index : index + 2] = [LabeledBBox(boxes, names), None]
+    return [part for part in parts if part is not None]
+
+
+def _draw(ax: Any, parts: Sequence[Any]) -> Any:
+    return show_parts(with_names(parts), ctx=ax)
+
+
+@show_batch.register
+def show_targets(
+    x: TensorImageBase,
+    y: tuple,  # type: ignore[type-arg]  # several targets; dispatch is by the bare class
+    samples: Samples,
+    ctxs: Sequence[Any] | None = None,
+    max_n: int = 9,
+    **grid: Unpack[GridOptions],
+) -> AxesList:
+    """Draw pictures with several targets; boxes get the names of their classes (see `laminar.core.show.show_batch`)."""
+    return draw_each(_draw, samples[:max_n], ctxs=ctxs, **grid)
+
+
+@show_batch.register
+def show_pairs(
+    x: TensorImageBase,
+    y: TensorImageBase,
+    samples: Samples,
+    ctxs: Sequence[Any] | None = None,
+    max_n: int = 9,
+    **grid: Unpack[GridOptions],
+) -> AxesList:
+    """Draw pictures beside the pictures that are their targets (see `laminar.core.show.show_batch`)."""
+    return _beside([sample[:2] for sample in samples[:max_n]], ctxs, None, grid)
+
+
+@show_results.register
+def show_target_and_prediction(
+    x: TensorImageBase,
+    y: TensorMask | TensorPoint | TensorBBox | tuple,  # type: ignore[type-arg]  # see show_targets
+    samples: Samples,
+    outs: Samples,
+    ctxs: Sequence[Any] | None = None,
+    max_n: int = 9,
+    **grid: Unpack[GridOptions],
+) -> AxesList:
+    """Draw each picture twice: with its target, and with its prediction (see `laminar.core.show.show_results`)."""
+    return _beside(_with_predictions(samples[:max_n], outs), ctxs, "Target/Prediction", grid)
+
+
+@show_results.register
+def show_predicted_pictures(
+    x: TensorImageBase,
+    y: TensorImageBase,
+    samples: Samples,
+    outs: Samples,
+    ctxs: Sequence[Any] | None = None,
+    max_n: int = 9,
+    **grid: Unpack[GridOptions],
+) -> AxesList:
+    """Draw input, target and prediction side by side (see `laminar.core.show.show_results`)."""
+    rows = [(*sample[:2], out[0]) for sample, out in zip(samples[:max_n], outs, strict=False)]
+    return _beside(rows, ctxs, "Input/Target/Prediction", grid)
+
+
+@plot_top_losses.register
+def plot_worst_targets(
+    x: TensorImageBase,
+    y: TensorMask | TensorPoint | TensorBBox | tuple,  # type: ignore[type-arg]  # see show_targets
+    samples: Samples,
+    outs: Samples,
+    raws: Sequence[Any],
+    losses: Sequence[float],
+    **grid: Unpack[GridOptions],
+) -> AxesList:
+    """Draw target, prediction and loss of each picture (see `laminar.core.show.plot_top_losses`)."""
+    axes = _beside(_with_predictions(samples, outs), None, "Target/Prediction/Loss", grid)
+    for ax, loss in zip(axes[1::2], losses, strict=False):
+        ax.set_title(f"{float(loss):.2f}", fontsize=10)
+    return axes
+
+
+def _with_predictions(samples: Samples, outs: Samples) -> list[tuple[Any, ...]]:
+    """For each sample two: itself, and its inputs with what was predicted."""
+    pairs = zip(samples, outs, strict=False)
+    return [(sample, (*sample[: len(sample) - len(out)], *out)) for sample, out in pairs]
+
+
+def _beside(
+    rows: Sequence[Sequence[Any]], ctxs: Sequence[Any] | None, title: str | None, grid: GridOptions
+) -> AxesList:
+    """Draw the members of each row side by side; several rows share a line where there is room."""
+    shown = [part if type(part) is tuple else (part,) for row in rows for part in row]
+    if ctxs is None and rows:
+        lines = grid.get("nrows") or max(1, math.isqrt(len(rows)))
+        columns = (grid.get("ncols") or -(-len(rows) // lines)) * len(rows[0])
+        ctxs = get_grid(len(shown), None, columns, figsize=grid.get("figsize"), title=title)
+    return AxesList(_draw(ax, parts) for ax, parts in zip(ctxs or (), shown, strict=False))
