@@ -16,7 +16,8 @@ from laminar.callbacks.lr_finder import steep, valley
 from laminar.core.errors import LaminarError
 from laminar.core.lazy import lazy_module
 from laminar.core.seed import set_seed
-from laminar.data.external import URLs, untar_data
+from laminar.data.external import untar_data
+from laminar.data.known import URLs
 from laminar.data.loaders import DataLoaders
 from laminar.interpret.classification import ClassificationInterpretation
 from laminar.learner.learner import Learner

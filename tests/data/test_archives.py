@@ -1,6 +1,9 @@
 """Unpacking archives, friendly and hostile."""
 
 import io
+import os
+import random
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -9,6 +12,11 @@ import pytest
 
 from laminar.core.errors import DataError
 from laminar.data.archives import ExtractLimits, archive_stem, extract, is_archive
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 FILES = {"top/a.txt": b"one", "top/sub/b.bin": bytes(3000), "top/empty": b""}
 
@@ -54,6 +62,72 @@ def test_zips_are_unpacked_without_what_macs_add() -> None:
     assert unpacked(make_zip("a.zip", {**FILES, "__MACOSX/._a": b"x"})) == FILES
 
 
+def test_zst_tars_are_unpacked() -> None:
+    plain = make_tar("a.tar", "w").read_bytes()
+    Path("a.tar.zst").write_bytes(zstd.compress(plain))
+    assert is_archive("a.tar.zst")
+    assert unpacked(Path("a.tar.zst")) == FILES
+    Path("cut.tar.zst").write_bytes(zstd.compress(os.urandom(3000) + plain)[:2000])
+    with pytest.raises(DataError, match="the archive is damaged"):
+        extract("cut.tar.zst", "out")
+
+
+def test_a_link_may_come_before_what_it_means_and_lead_there_by_another() -> None:
+    links = [special("first", tarfile.SYMTYPE, "second"), special("second", tarfile.SYMTYPE, "./top/../top/a.txt")]
+    with tarfile.open("a.tar", "w") as tar:
+        for info in links:
+            tar.addfile(info)
+        info = tarfile.TarInfo("top/a.txt")
+        info.size = 3
+        tar.addfile(info, io.BytesIO(b"one"))
+    assert unpacked(Path("a.tar")) == {"first": b"one", "second": b"one", "top/a.txt": b"one"}
+
+
+def test_copies_of_links_count_as_files_do() -> None:
+    links = [special(f"link{i}", tarfile.LNKTYPE, "top/sub/b.bin") for i in range(100)]
+    with pytest.raises(DataError, match="brings it beyond 20000 bytes"):
+        unpacked(make_tar("a.tgz", "w:gz", None, *links), max_bytes=20_000)
+
+
+@pytest.mark.parametrize(
+    "files", [{"a": b"1", "a/b": b"2"}, {"a/b": b"1", "a": b"2"}, {"n" * 300: b"1"}], ids=["below", "above", "long"]
+)
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_members_that_cannot_be_beside_each_other_are_refused(files: dict[str, bytes], kind: str) -> None:
+    archive = make_tar("a.tgz", "w:gz", files) if kind == "tar" else make_zip("a.zip", files)
+    with pytest.raises(DataError, match=r"member .* cannot be made under this name"):
+        unpacked(archive)
+
+
+def test_a_zip_with_a_password_says_so() -> None:
+    archive = make_zip("a.zip", {"secret": b"1"})
+    data = bytearray(archive.read_bytes())
+    for place in (data.index(b"PK\3\4") + 6, data.index(b"PK\1\2") + 8):  # the flags, in both headers
+        data[place] |= 1
+    archive.write_bytes(data)
+    with pytest.raises(DataError, match="'secret' is locked with a password"):
+        unpacked(archive)
+
+
+@pytest.mark.parametrize("kind", ["tar", "tgz", "zip", "zst"])
+def test_whatever_bytes_are_changed_the_outcome_is_files_or_one_kind_of_error(kind: str) -> None:
+    make = {"tar": lambda: make_tar("a", "w"), "tgz": lambda: make_tar("a"), "zip": lambda: make_zip("a", FILES)}
+    data = make.get(kind, make["tar"])().read_bytes()
+    data = zstd.compress(data) if kind == "zst" else data
+    draw, errors = random.Random(7), 0
+    for attempt in range(60):
+        changed = bytearray(data)
+        for _ in range(draw.choice([1, 4, 30])):
+            changed[draw.randrange(len(changed))] = draw.choice([0, 0xFF, draw.randrange(256)])
+        Path("a").write_bytes(changed)
+        Path(f"out{attempt}").mkdir()
+        try:
+            extract("a", f"out{attempt}", ExtractLimits(max_bytes=1 << 20))
+        except DataError:
+            errors += 1
+    assert errors > 10
+
+
 def test_links_inside_become_copies() -> None:
     links = [special("top/sub/link", tarfile.SYMTYPE, "../a.txt"), special("top/hard", tarfile.LNKTYPE, "top/a.txt")]
     found = unpacked(make_tar("a.tgz", "w:gz", None, *links))
@@ -79,7 +153,10 @@ def test_nothing_is_written_outside_the_folder(name: str, kind: str) -> None:
         (special("x", tarfile.SYMTYPE, "../../secret"), "is a link to"),
         (special("x", tarfile.LNKTYPE, "/etc/passwd"), "is a link to"),
         (special("x", tarfile.SYMTYPE, "x"), "is a link to a link"),
-        (special("x", tarfile.SYMTYPE, "top"), "is a link to 'top', which is not in the archive"),
+        (special("x", tarfile.SYMTYPE, "top"), "is a link to a folder"),
+        (special("x", tarfile.SYMTYPE, "nothing"), "is a link to 'nothing', which is not in the archive"),
+        (special("x", tarfile.SYMTYPE, "..\\..\\secret"), "is a link to"),
+        (special("x", tarfile.LNKTYPE, "C:/secret"), "is a link to 'C:/secret', which is not in the archive"),
         (special("x", tarfile.FIFOTYPE), "is neither a file nor a folder"),
         (special("x", tarfile.CHRTYPE), "is neither a file nor a folder"),
     ],
@@ -102,8 +179,11 @@ def test_a_link_in_a_zip_is_refused() -> None:
 def test_floods_are_stopped_by_size_and_by_number() -> None:
     archive = make_zip("bomb.zip", {"zeros": bytes(5_000_000)})
     assert archive.stat().st_size < 10_000
-    with pytest.raises(DataError, match="brings the archive beyond 1000000 bytes"):
+    with pytest.raises(DataError, match=r"'zeros' brings it beyond 1000000 bytes.*limits=ExtractLimits\(max_bytes"):
         unpacked(archive, max_bytes=1_000_000)
+    assert not Path("out/zeros").exists()  # a zip says beforehand what it comes to
+    with pytest.raises(DataError, match="brings it beyond 1000000 bytes"):
+        extract(make_tar("bomb.tgz", "w:gz", {"zeros": bytes(5_000_000)}), "out", ExtractLimits(max_bytes=1_000_000))
     assert Path("out/zeros").stat().st_size <= 1_000_000
     Path("out/zeros").unlink()
     Path("out").rmdir()

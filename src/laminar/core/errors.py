@@ -100,7 +100,7 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name != module.split(".")[0]:  # the package is there, something inside it is not
+        if error.name not in (module, module.split(".")[0]):  # the package is there, something inside it is not
             raise
         raise MissingExtraError(
             f"{purpose} needs {module}, which is not installed. Run: pip install 'laminar[{extra}]'"

@@ -12,10 +12,11 @@ from laminar.data.block import (
 )
 from laminar.data.collation import collate, uncollate
 from laminar.data.datasets import Datasets
-from laminar.data.external import URLs, untar_data
+from laminar.data.external import untar_data
 from laminar.data.fetching import SkipItemException
 from laminar.data.foreign import ForeignLoader
 from laminar.data.inference import inference_loaders
+from laminar.data.known import URLs
 from laminar.data.labels import AttrGetter, ColReader, ItemGetter, RegexLabeller, parent_label, using_attr
 from laminar.data.lists import TfmdLists
 from laminar.data.loader import DataLoader, TfmdDL
@@ -43,7 +44,7 @@ from laminar.data.splitters import (
     RandomSubsetSplitter,
     TrainTestSplitter,
 )
-from laminar.data.transfer import download
+from laminar.data.transfer import FileFacts, download
 from laminar.data.transforms import (
     Categorize,
     EncodedMultiCategorize,
@@ -114,5 +115,6 @@ __all__ = [
     "untar_data",
     "URLs",
     "download",
+    "FileFacts",
     "ExtractLimits",
 ]

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-__all__ = ["cache_folder", "made_once"]
+__all__ = ["cache_folder", "made_once", "unfinished_folder"]
 
 MANIFEST = "made.json"
 LEFTOVER_AGE = 24 * 3600.0  # seconds after which an unfinished folder can no longer be somebody's work in progress
@@ -45,8 +45,7 @@ def made_once(target: Path, recipe: Mapping[str, object], make: Callable[[Path],
     if _recipe_of(target) == wanted:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(target)
-    unfinished = Path(tempfile.mkdtemp(dir=target.parent, prefix=_unfinished_prefix(target)))
+    unfinished = unfinished_folder(target)
     try:
         make(unfinished)
         (unfinished / MANIFEST).write_text(json.dumps(wanted, indent=2, sort_keys=True), encoding="utf-8")
@@ -55,6 +54,12 @@ def made_once(target: Path, recipe: Mapping[str, object], make: Callable[[Path],
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return target
+
+
+def unfinished_folder(target: Path) -> Path:
+    """Make an empty folder beside `target` to work in; those that were left by runs killed long ago are removed."""
+    _remove_leftovers(target)
+    return Path(tempfile.mkdtemp(dir=target.parent, prefix=_unfinished_prefix(target)))
 
 
 def _recipe_of(folder: Path) -> object:

@@ -1,4 +1,4 @@
-"""`untar_data`: data sets from the net, from an archive at hand, or made here; and the addresses of well-known ones."""
+"""`untar_data`: data sets from the net, from an archive at hand, or made here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -14,94 +13,15 @@ from urllib.request import url2pathname
 
 from laminar.core.errors import DataError, suggest
 from laminar.data.archives import ExtractLimits, archive_stem, extract, is_archive
-from laminar.data.cache import cache_folder
+from laminar.data.cache import cache_folder, unfinished_folder
 from laminar.data.glyphs import glyph_dataset
-from laminar.data.transfer import download, locked
+from laminar.data.known import URLs, known_files
+from laminar.data.transfer import FileFacts, download, locked
 
-__all__ = ["URLs", "untar_data"]
+__all__ = ["untar_data"]
 
 _MADE_HERE = "laminar:"
 _ORIGIN = ".origin.json"  # in every unpacked folder: what it was unpacked from
-
-
-class URLs:
-    """Addresses of well-known data sets, for `untar_data`. What begins with ``laminar:`` is made here, offline."""
-
-    GLYPHS = "laminar:glyphs"
-    GLYPHS_PRETRAIN = "laminar:glyphs_pretrain"
-    GLYPH_SCENES = "laminar:glyph_scenes"
-    CLOTHING = "https://github.com/alexeygrigorev/clothing-dataset-small/archive/11961516512414bf9f6c150a832cfd21b54a6b54.tar.gz"
-
-    S3 = "https://s3.amazonaws.com/fast-ai-"
-    URL = f"{S3}sample/"
-    S3_IMAGE = f"{S3}imageclas/"
-    S3_IMAGELOC = f"{S3}imagelocal/"
-    S3_NLP = f"{S3}nlp/"
-    S3_COCO = f"{S3}coco/"
-    S3_MODEL = f"{S3}modelzoo/"
-
-    ADULT_SAMPLE = f"{URL}adult_sample.tgz"
-    BIWI_SAMPLE = f"{URL}biwi_sample.tgz"
-    CIFAR = f"{URL}cifar10.tgz"
-    COCO_SAMPLE = f"{S3_COCO}coco_sample.tgz"
-    COCO_TINY = f"{S3_COCO}coco_tiny.tgz"
-    HUMAN_NUMBERS = f"{URL}human_numbers.tgz"
-    IMDB = f"{S3_NLP}imdb.tgz"
-    IMDB_SAMPLE = f"{URL}imdb_sample.tgz"
-    ML_SAMPLE = f"{URL}movie_lens_sample.tgz"
-    ML_100k = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
-    MNIST_SAMPLE = f"{URL}mnist_sample.tgz"
-    MNIST_TINY = f"{URL}mnist_tiny.tgz"
-    MNIST_VAR_SIZE_TINY = f"{S3_IMAGE}mnist_var_size_tiny.tgz"
-    PLANET_SAMPLE = f"{URL}planet_sample.tgz"
-    PLANET_TINY = f"{URL}planet_tiny.tgz"
-    IMAGENETTE = f"{S3_IMAGE}imagenette2.tgz"
-    IMAGENETTE_160 = f"{S3_IMAGE}imagenette2-160.tgz"
-    IMAGENETTE_320 = f"{S3_IMAGE}imagenette2-320.tgz"
-    IMAGEWOOF = f"{S3_IMAGE}imagewoof2.tgz"
-    IMAGEWOOF_160 = f"{S3_IMAGE}imagewoof2-160.tgz"
-    IMAGEWOOF_320 = f"{S3_IMAGE}imagewoof2-320.tgz"
-    IMAGEWANG = f"{S3_IMAGE}imagewang.tgz"
-    IMAGEWANG_160 = f"{S3_IMAGE}imagewang-160.tgz"
-    IMAGEWANG_320 = f"{S3_IMAGE}imagewang-320.tgz"
-    DOGS = f"{URL}dogscats.tgz"
-
-    CALTECH_101 = f"{S3_IMAGE}caltech_101.tgz"
-    CARS = f"{S3_IMAGE}stanford-cars.tgz"
-    CIFAR_100 = f"{S3_IMAGE}cifar100.tgz"
-    CUB_200_2011 = f"{S3_IMAGE}CUB_200_2011.tgz"
-    FLOWERS = f"{S3_IMAGE}oxford-102-flowers.tgz"
-    FOOD = f"{S3_IMAGE}food-101.tgz"
-    MNIST = f"{S3_IMAGE}mnist_png.tgz"
-    PETS = f"{S3_IMAGE}oxford-iiit-pet.tgz"
-
-    AG_NEWS = f"{S3_NLP}ag_news_csv.tgz"
-    AMAZON_REVIEWS = f"{S3_NLP}amazon_review_full_csv.tgz"
-    AMAZON_REVIEWS_POLARITY = f"{S3_NLP}amazon_review_polarity_csv.tgz"
-    DBPEDIA = f"{S3_NLP}dbpedia_csv.tgz"
-    MT_ENG_FRA = f"{S3_NLP}giga-fren.tgz"
-    SOGOU_NEWS = f"{S3_NLP}sogou_news_csv.tgz"
-    WIKITEXT = f"{S3_NLP}wikitext-103.tgz"
-    WIKITEXT_TINY = f"{S3_NLP}wikitext-2.tgz"
-    YAHOO_ANSWERS = f"{S3_NLP}yahoo_answers_csv.tgz"
-    YELP_REVIEWS = f"{S3_NLP}yelp_review_full_csv.tgz"
-    YELP_REVIEWS_POLARITY = f"{S3_NLP}yelp_review_polarity_csv.tgz"
-
-    BIWI_HEAD_POSE = f"{S3_IMAGELOC}biwi_head_pose.tgz"
-    CAMVID = f"{S3_IMAGELOC}camvid.tgz"
-    CAMVID_TINY = f"{URL}camvid_tiny.tgz"
-    LSUN_BEDROOMS = f"{S3_IMAGE}bedroom.tgz"
-    PASCAL_2007 = f"{S3_IMAGELOC}pascal_2007.tgz"
-    PASCAL_2012 = f"{S3_IMAGELOC}pascal_2012.tgz"
-
-    MACAQUES = "https://storage.googleapis.com/ml-animal-sounds-datasets/macaques.zip"
-    ZEBRA_FINCH = "https://storage.googleapis.com/ml-animal-sounds-datasets/zebra_finch.zip"
-    SIIM_SMALL = f"{S3_IMAGELOC}siim_small.tgz"
-    TCGA_SMALL = f"{S3_IMAGELOC}tcga_small.tgz"
-
-    OPENAI_TRANSFORMER = f"{S3_MODEL}transformer.tgz"
-    WT103_FWD = f"{S3_MODEL}wt103-fwd.tgz"
-    WT103_BWD = f"{S3_MODEL}wt103-bwd.tgz"
 
 
 def untar_data(
@@ -112,6 +32,7 @@ def untar_data(
     force_download: bool = False,
     base: str | Path | None = None,
     sha256: str | None = None,
+    check: bool = True,
     limits: ExtractLimits | None = None,
     show_progress: bool = True,
 ) -> Path:
@@ -126,7 +47,8 @@ def untar_data(
         data: folder in which the data set's folder is made; None for ``data`` in `base`.
         force_download: fetch and unpack anew.
         base: where both are kept; None for laminar's cache (environment variable ``LAMINAR_HOME``).
-        sha256: checksum of the archive, where it is known.
+        sha256: checksum of the archive, where you know it.
+        check: compare the archive with what is known of those in `URLs` (size, checksum); False takes a newer version.
         limits: what the archive may come to when unpacked.
         show_progress: show a progress bar while fetching.
 
@@ -147,8 +69,14 @@ def untar_data(
         kept = (root / "archive" if archive is None else Path(archive)) / f"{_digest(text)}-{name}"
         if force_download:
             kept.unlink(missing_ok=True)
-        download(text, kept, sha256=sha256, show_progress=show_progress)
-        return _unpack(kept, target, {"url": text}, limits, force_download)
+        facts = FileFacts(sha256=sha256) if sha256 else known_files.get(text) if check else None
+        download(text, kept, facts=facts, show_progress=show_progress)
+        try:
+            return _unpack(kept, target, {"url": text}, limits, force_download)
+        except DataError as error:
+            kept.unlink()  # the next call is to fetch another one, not to fail with this one for ever
+            error.add_note(f"The archive that was fetched, {kept}, has been removed.")
+            raise
     return _from_disk(_local_path(text, scheme), folder, force_download, limits)
 
 
@@ -180,7 +108,7 @@ def _unpack(archive: Path, target: Path, origin: dict[str, Any], limits: Extract
     with locked(target):
         if target.exists() and _origin_of(target) == origin and not force:
             return target
-        unfinished = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        unfinished = unfinished_folder(target)
         try:
             inside = unfinished / "content"
             inside.mkdir()
