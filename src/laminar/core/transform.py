@@ -11,7 +11,13 @@ from typing import Any, ClassVar, TypeVar
 
 from laminar.core.dispatch import RETAIN, Overload, OverloadTable, find_overload
 from laminar.core.errors import check_keywords
-from laminar.core.types import cast, is_torchvision_transform, refuse_unknown_canvas, retain_type
+from laminar.core.types import (
+    cast,
+    is_torchvision_transform,
+    refuse_unknown_canvas,
+    retain_type,
+    with_canvas_of_picture,
+)
 
 __all__ = [
     "Transform",
@@ -367,7 +373,7 @@ class TorchvisionTransform(ItemTransform):
     def encodes(self, x: object) -> Any:
         """Hand the sample over; torchvision keeps the types."""
         refuse_unknown_canvas(x, self.transform)
-        return self.transform(x)
+        return with_canvas_of_picture(self.transform(x))
 
     def __repr__(self) -> str:
         return repr(self.transform)

@@ -54,6 +54,7 @@ __all__ = [
     "is_showable",
     "is_torchvision_transform",
     "refuse_unknown_canvas",
+    "with_canvas_of_picture",
     "tensor",
 ]
 
@@ -256,6 +257,35 @@ def refuse_unknown_canvas(sample: Any, asking: object) -> None:
             unknown = f"their canvas is unknown. Give it: {kind}(positions, canvas_size=(height, width))."
             scaled = "these are scaled to -1 to 1. Scale them afterwards: PointScaler comes last."
             raise DataError(f"{asking!r} moves {kind} in pixels, but {scaled if part.scaled else unknown}")
+
+
+def with_canvas_of_picture(sample: Any) -> Any:
+    """Give points and boxes the canvas that the pictures beside them have, if these are of one size.
+
+    torchvision computes both, and in some transforms (rotation with ``expand``) they differ by a pixel.
+    """
+    if not isinstance(sample, tuple | list):
+        return sample
+    sizes = {size for part in sample if (size := _picture_size(part)) is not None}
+    if len(sizes) != 1:
+        return sample
+    canvas = sizes.pop()
+    wrong = [isinstance(part, _Coordinates) and tuple(part.canvas_size or ()) != canvas for part in sample]
+    if not any(wrong):
+        return sample
+    parts = [
+        part.wrap(plain(part), part, canvas_size=canvas) if off else part
+        for part, off in zip(sample, wrong, strict=True)
+    ]
+    return type(sample)(*parts) if hasattr(sample, "_fields") else type(sample)(parts)
+
+
+def _picture_size(part: Any) -> tuple[int, int] | None:
+    """Height and width of a tensor that is a picture, or of a Pillow image."""
+    if isinstance(part, Tensor):
+        return (int(part.shape[-2]), int(part.shape[-1])) if isinstance(part, Image | Mask) else None
+    width_height = getattr(part, "size", None) if hasattr(part, "mode") else None
+    return (width_height[1], width_height[0]) if isinstance(width_height, tuple) else None
 
 
 def is_torchvision_transform(function: object) -> bool:
