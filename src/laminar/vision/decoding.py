@@ -5,7 +5,6 @@ What `images.py` promises is done here. Nothing is guessed from values: a file's
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -138,35 +137,34 @@ def reading(source: Source, doing: str) -> Iterator[None]:
         ) from error
 
 
-class _LastOpened(threading.local):
-    """The file whose header this thread read last, still open: mostly its pixels are wanted next.
+class _LastRead(threading.local):
+    """The file whose header this thread read last, with its content: mostly its pixels are wanted next.
 
-    One for each thread, so that any number of unread pictures holds no more than one file open.
+    One for each thread, so that any number of unread pictures holds the content of no more than one file.
     """
 
-    source: Source | None = None
+    path: Path | None = None
+    content = b""
     image: Image.Image | None = None
-    process = 0
-
-    def keep(self, source: Source, image: Image.Image) -> None:
-        if self.image is not None:
-            self.image.close()
-        self.source, self.image, self.process = source, image, os.getpid()
-
-    def take(self, source: Source) -> Image.Image | None:
-        """The open file of `source` itself, if it is there; a forked process would share its place in the file."""
-        if self.source is not source or self.process != os.getpid():
-            return None
-        image, self.source, self.image = self.image, None, None
-        return image
 
 
-_last_opened = _LastOpened()
+_last_read = _LastRead()
+
+
+def content_of(source: Source) -> bytes:
+    """The bytes of a file, which are kept until another one is read by this thread."""
+    if isinstance(source, bytes):
+        return source
+    if _last_read.path is not source:
+        _last_read.content, _last_read.path, _last_read.image = source.read_bytes(), source, None
+    return _last_read.content
 
 
 def open_source(source: Source) -> Image.Image:
-    """Open with Pillow; reads the header only."""
-    return Image.open(source if isinstance(source, Path) else BytesIO(source))
+    """Open with Pillow; looks at the header only. What this thread opened last is not opened again."""
+    content = content_of(source)
+    opened, _last_read.image = _last_read.image, None
+    return opened if opened is not None and source is _last_read.path else Image.open(BytesIO(content))
 
 
 def orientation_of(image: Image.Image) -> int:
@@ -186,7 +184,8 @@ def read_header(source: Source) -> Header:
     with reading(source, "open"):
         image = open_source(source)
         header = Header(image.size, image.mode, orientation_of(image), image.format or "")
-    _last_opened.keep(source, image)
+    if source is _last_read.path:
+        _last_read.image = image
     return header
 
 
@@ -210,7 +209,7 @@ def decode(source: Source, mode: str | None, smallest: tuple[float, float] | Non
     Raises:
         DataError: the file is damaged.
     """
-    with reading(source, "decode"), _last_opened.take(source) or open_source(source) as image:
+    with reading(source, "decode"), open_source(source) as image:
         reduction = 1.0
         if smallest is not None or mode == "L":
             full = image.size

@@ -14,7 +14,17 @@ from typing import Any
 
 from torch import Tensor
 
-from laminar.vision.decoding import Box, Header, Pixels, Resampling, Source, scale_pixels, scales_by_torch, whole_box
+from laminar.vision.decoding import (
+    Box,
+    Header,
+    Pixels,
+    Resampling,
+    Source,
+    content_of,
+    scale_pixels,
+    scales_by_torch,
+    whole_box,
+)
 
 __all__ = ["cut_jpeg", "decoder"]
 
@@ -63,7 +73,7 @@ def cut_jpeg(
     if decode_jpeg is None:
         return None
     try:
-        pixels: Tensor = decode_jpeg(source, mode="RGB")
+        pixels: Tensor = decode_jpeg(content_of(source), mode="RGB")
     except RuntimeError:
         return None  # Pillow will say what is wrong with the file
     left, top, right, bottom = whole_box(box)
