@@ -1,9 +1,13 @@
 """Storey 1: typed tensors, dispatch, `Transform` and `Pipeline`, addressed randomness, showing, errors."""
 
+from laminar.core.arrays import ArrayBase, ArrayImage, ArrayImageBase, ArrayImageBW, ArrayMask
 from laminar.core.device import (
+    apply,
     default_device,
     find_bs,
     find_device,
+    item_find,
+    nested_reorder,
     to_concat,
     to_cpu,
     to_detach,
@@ -13,15 +17,19 @@ from laminar.core.device import (
     to_np,
 )
 from laminar.core.dispatch import typedispatch
+from laminar.core.encoding import concat, flatten_check, interp_1d, logit, one_hot, one_hot_decode, pca, unsqueeze
+from laminar.core.environment import show_install
 from laminar.core.errors import ConfigError, DataError, LaminarError, MissingExtraError, WeightsError
 from laminar.core.pipeline import Pipeline
 from laminar.core.random import deterministic, rand_per_item, uniform_per_item
 from laminar.core.seed import get_random_states, no_random, set_random_states, set_seed
+from laminar.core.separately import Separately
 from laminar.core.show import (
     get_grid,
     plot_top_losses,
     show_batch,
     show_image,
+    show_image_batch,
     show_images,
     show_results,
     show_title,
@@ -67,6 +75,11 @@ from laminar.core.types import (
 )
 
 __all__ = [
+    "ArrayBase",
+    "ArrayImage",
+    "ArrayImageBW",
+    "ArrayImageBase",
+    "ArrayMask",
     "Category",
     "ConfigError",
     "DataError",
@@ -79,6 +92,7 @@ __all__ = [
     "MultiCategory",
     "Pipeline",
     "RandTransform",
+    "Separately",
     "ShowTitle",
     "TensorBBox",
     "TensorBBoxLabel",
@@ -100,14 +114,24 @@ __all__ = [
     "TorchvisionTransform",
     "Transform",
     "WeightsError",
+    "apply",
     "cast",
+    "concat",
     "default_device",
     "deterministic",
     "find_bs",
     "find_device",
+    "flatten_check",
     "get_grid",
     "get_random_states",
+    "interp_1d",
+    "item_find",
+    "logit",
+    "nested_reorder",
     "no_random",
+    "one_hot",
+    "one_hot_decode",
+    "pca",
     "plain",
     "plot_top_losses",
     "rand_per_item",
@@ -116,7 +140,9 @@ __all__ = [
     "set_seed",
     "show_batch",
     "show_image",
+    "show_image_batch",
     "show_images",
+    "show_install",
     "show_results",
     "show_title",
     "show_titled_image",
@@ -131,4 +157,5 @@ __all__ = [
     "to_np",
     "typedispatch",
     "uniform_per_item",
+    "unsqueeze",
 ]

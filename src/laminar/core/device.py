@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from laminar.core.errors import ConfigError
+
 __all__ = [
     "default_device",
     "apply",
@@ -19,14 +21,27 @@ __all__ = [
     "to_np",
     "to_half",
     "to_float",
+    "item_find",
+    "nested_reorder",
     "to_concat",
     "find_bs",
     "find_device",
 ]
 
 
-def default_device() -> torch.device:
-    """The accelerator torch sees (CUDA, Apple's MPS, ...), else the CPU."""
+def default_device(use: bool | None = None) -> torch.device:
+    """The accelerator torch sees (CUDA, Apple's MPS, ...), else the CPU.
+
+    Args:
+        use: True insists on an accelerator, False takes the CPU.
+
+    Raises:
+        ConfigError: there is no accelerator, and `use` is True.
+    """
+    if use is False:
+        return torch.device("cpu")
+    if use and not torch.accelerator.is_available():
+        raise ConfigError("default_device(use=True): torch sees no accelerator on this machine")
     accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     if accelerator is None:
         return torch.device("cpu")
@@ -94,6 +109,21 @@ def to_half(b: Any) -> Any:
 def to_float(b: Any) -> Any:
     """Make every floating point tensor in `b` float32."""
     return apply(lambda part: part.float() if isinstance(part, Tensor) and part.is_floating_point() else part, b)
+
+
+def nested_reorder(t: Any, idxs: Any) -> Any:
+    """The items `idxs` of every tensor in a nested structure, in that order."""
+    rows = torch.as_tensor(idxs)
+    return apply(lambda part: part[rows.to(part.device)] if isinstance(part, Tensor) else part, t)
+
+
+def item_find(x: Any, idx: int = 0) -> Any:
+    """The first value inside nested tuples, lists and dicts; `idx` is that of the member to begin with."""
+    if isinstance(x, tuple | list):
+        return item_find(x[idx])
+    if isinstance(x, dict):
+        return item_find(list(x.values())[idx])
+    return x
 
 
 def to_concat(xs: Sequence[Any], dim: int = 0) -> Any:

@@ -25,6 +25,7 @@ __all__ = [
     "show_title",
     "show_image",
     "show_titled_image",
+    "show_image_batch",
     "show_images",
     "show_points",
     "show_boxes",
@@ -208,6 +209,14 @@ def show_images(
     for im, title, ax in zip(ims, titles or [""] * len(ims), axes, strict=False):
         show_image(im, ax=ax, title=title, **kwargs)
     return axes
+
+
+def show_image_batch(b: Any, items: int = 9, cols: int = 3, figsize: tuple[float, float] | None = None) -> list[Any]:
+    """Draw the pictures of a batch (pictures, targets) with their targets as titles."""
+    pictures, targets, *_ = (*b, None) if isinstance(b, tuple | list) else (b, None)
+    count = min(items, len(pictures))
+    titles = [str(target) for target in targets[:count].tolist()] if isinstance(targets, Tensor) else targets
+    return show_images(pictures[:count], ncols=min(cols, count), titles=titles, figsize=figsize)
 
 
 def show_points(points: Tensor, ctx: Any = None, **kwargs: Any) -> Any:

@@ -6,8 +6,12 @@ from laminar.learner.loading import load_learner
 from laminar.learner.losses_for import loss_for, register_loss
 from laminar.learner.lr_find import SuggestionMethod
 from laminar.learner.saving import load_model, save_model
+from laminar.learner.synthetic import RegModel, synth_dbunch, synth_learner
 
 __all__ = [
+    "RegModel",
+    "synth_dbunch",
+    "synth_learner",
     "Learner",
     "LearnerOptions",
     "FineTuneOptions",

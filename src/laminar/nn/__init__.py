@@ -27,8 +27,28 @@ from laminar.nn.losses import (
     LossFunction,
     MSELossFlat,
 )
+from laminar.nn.parameters import (
+    Module,
+    apply_init,
+    apply_leaf,
+    cond_init,
+    get_model,
+    has_params,
+    one_param,
+    params,
+    requires_grad,
+)
 
 __all__ = [
+    "Module",
+    "apply_init",
+    "apply_leaf",
+    "cond_init",
+    "get_model",
+    "has_params",
+    "one_param",
+    "params",
+    "requires_grad",
     "BaseLoss",
     "CrossEntropyLossFlat",
     "BCEWithLogitsLossFlat",

@@ -10,6 +10,7 @@ from laminar.optim.groups import (
     layer_groups,
     match_layout,
     n_layer_groups,
+    norm_bias_params,
     norm_types,
     set_hyper,
     spread,
@@ -36,5 +37,6 @@ __all__ = [
     "spread",
     "match_layout",
     "bn_types",
+    "norm_bias_params",
     "norm_types",
 ]

@@ -28,6 +28,7 @@ __all__ = [
     "layer_groups",
     "match_layout",
     "n_layer_groups",
+    "norm_bias_params",
     "norm_types",
     "set_hyper",
     "spread",
@@ -52,6 +53,15 @@ norm_types: tuple[type[nn.Module], ...] = (
 def trainable_params(m: nn.Module) -> list[nn.Parameter]:
     """Return the parameters of `m` that require gradients: the default splitter, one group."""
     return [p for p in m.parameters() if p.requires_grad]
+
+
+def norm_bias_params(m: nn.Module, with_bias: bool = True) -> list[nn.Parameter]:
+    """The parameters that weight decay usually leaves out: those of normalisation layers and, if asked, all biases."""
+    if isinstance(m, norm_types):
+        return list(m.parameters())
+    found = [parameter for child in m.children() for parameter in norm_bias_params(child, with_bias)]
+    bias = getattr(m, "bias", None)
+    return [*found, bias] if with_bias and isinstance(bias, nn.Parameter) else found
 
 
 def layer_groups(model: nn.Module, splitter: Splitter) -> list[list[nn.Parameter]]:
