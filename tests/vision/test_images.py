@@ -13,7 +13,8 @@ from PIL import Image, ImageOps
 from laminar.core.errors import DataError
 from laminar.core.types import TensorImage, TensorImageBW, TensorMask
 from laminar.data.transforms import ToTensor
-from laminar.vision.images import PILBase, PILImage, PILImageBW, PILMask, image2tensor, verify_image, verify_images
+from laminar.vision.collecting import verify_image
+from laminar.vision.images import PILBase, PILImage, PILImageBW, PILMask, image2tensor
 
 MakePicture = Callable[..., Image.Image]
 
@@ -220,13 +221,6 @@ def test_a_file_that_is_no_picture_is_named(tmp_path: Path) -> None:
     path.write_text("no picture")
     with pytest.raises(DataError, match=r"notes.jpg: cannot open"):
         PILImage.create(path)
-
-
-def test_verify_images_lists_the_broken_ones(tmp_path: Path, smooth_picture: MakePicture) -> None:
-    good, bad = tmp_path / "good.png", tmp_path / "bad.png"
-    good.write_bytes(file_bytes(smooth_picture(), "PNG"))
-    bad.write_bytes(good.read_bytes()[:300])
-    assert verify_images([good, bad, tmp_path / "absent.png"]) == [bad, tmp_path / "absent.png"]
 
 
 def test_a_picture_with_too_many_pixels_says_how_to_allow_it(

@@ -28,6 +28,15 @@ from laminar.vision.blocks import (
     OpenImage,
     PointBlock,
 )
+from laminar.vision.collecting import (
+    ResizeImageOptions,
+    download_images,
+    resize_image,
+    resize_images,
+    resize_to,
+    verify_image,
+    verify_images,
+)
 from laminar.vision.crop import (
     CropPad,
     DihedralItem,
@@ -48,8 +57,6 @@ from laminar.vision.images import (
     image2tensor,
     imagenet_stats,
     mnist_stats,
-    verify_image,
-    verify_images,
 )
 from laminar.vision.learner import (
     HeadOptions,
@@ -164,6 +171,11 @@ __all__ = [
     "show_predicted_pictures",
     "show_target_and_prediction",
     "show_targets",
+    "ResizeImageOptions",
+    "download_images",
+    "resize_image",
+    "resize_images",
+    "resize_to",
     "verify_image",
     "verify_images",
     "vision_learner",

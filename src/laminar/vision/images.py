@@ -8,8 +8,6 @@ keeps grey values and palette indices as class ids.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -37,8 +35,6 @@ __all__ = [
     "image2tensor",
     "imagenet_stats",
     "mnist_stats",
-    "verify_image",
-    "verify_images",
 ]
 
 imagenet_stats = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
@@ -342,27 +338,6 @@ def image_to_typed(image: PILBase) -> TensorBase:
         return kind(mask2tensor(image))
     tensor = image2tensor(image)
     return (TensorImageBW if kind is TensorImage and tensor.shape[0] == 1 else kind)(tensor)
-
-
-def verify_image(fn: str | Path) -> bool:
-    """Whether a file can be decoded to its last pixel."""
-    try:
-        decoding.decode(Path(fn), None)
-    except (DataError, OSError):
-        return False
-    return True
-
-
-def verify_images(fns: Iterable[str | Path], n_workers: int = 4) -> list[Path]:
-    """Decode every file in full and return those that cannot be.
-
-    Args:
-        fns: paths of picture files.
-        n_workers: threads.
-    """
-    paths = [Path(fn) for fn in fns]
-    with ThreadPoolExecutor(max(1, n_workers)) as pool:
-        return [path for path, good in zip(paths, pool.map(verify_image, paths), strict=True) if not good]
 
 
 @ToTensor  # the class as decorator adds an overload, see core/transform.py
