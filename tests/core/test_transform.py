@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.transforms import v2
 
+from laminar.core.adapters import to_transform
 from laminar.core.pipeline import Pipeline
 from laminar.core.titled import Category, TitledInt
-from laminar.core.transform import InplaceTransform, ItemTransform, RandTransform, Transform, to_transform
+from laminar.core.transform import InplaceTransform, ItemTransform, RandTransform, Transform
 from laminar.core.types import TensorBase, TensorImage, TensorMask
 
 

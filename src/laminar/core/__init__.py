@@ -1,5 +1,6 @@
 """Storey 1: typed tensors, dispatch, `Transform` and `Pipeline`, addressed randomness, showing, errors."""
 
+from laminar.core.adapters import AlbumentationsTransform, KorniaTransform, TorchvisionTransform
 from laminar.core.arrays import ArrayBase, ArrayImage, ArrayImageBase, ArrayImageBW, ArrayMask
 from laminar.core.device import (
     apply,
@@ -50,7 +51,6 @@ from laminar.core.transform import (
     InplaceTransform,
     ItemTransform,
     RandTransform,
-    TorchvisionTransform,
     Transform,
 )
 from laminar.core.types import (
@@ -80,6 +80,7 @@ __all__ = [
     "ArrayImageBW",
     "ArrayImageBase",
     "ArrayMask",
+    "AlbumentationsTransform",
     "Category",
     "ConfigError",
     "DataError",
@@ -89,6 +90,7 @@ __all__ = [
     "LMTensorText",
     "LaminarError",
     "MissingExtraError",
+    "KorniaTransform",
     "MultiCategory",
     "Pipeline",
     "RandTransform",

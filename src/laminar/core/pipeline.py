@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+from laminar.core.adapters import to_transform
 from laminar.core.errors import describe
-from laminar.core.transform import Transform, to_transform
+from laminar.core.transform import Transform
 from laminar.core.types import is_showable
 
 __all__ = ["Pipeline"]

@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from laminar.core.adapters import ForeignTransform
 from laminar.core.dispatch import OpenFunction
 from laminar.core.errors import ConfigError
 from laminar.core.pipeline import Pipeline
-from laminar.core.transform import TorchvisionTransform, Transform, init_arguments
+from laminar.core.transform import Transform, init_arguments
 from laminar.core.types import TensorBase
 
 __all__ = ["builder", "call_recipe", "to_recipe", "inference_recipe", "qualified_name"]
@@ -100,10 +101,11 @@ def _simple_recipe(value: Any) -> Json:
 
 
 def _transform_recipe(transform: Transform, tensors: dict[str, Tensor]) -> Json:
-    if isinstance(transform, TorchvisionTransform):
+    if isinstance(transform, ForeignTransform):
         raise ConfigError(
-            f"cannot write torchvision's {transform!r} as data: it does not tell its arguments. "
-            "If it only augments training data, leave it out of validation with split_idx=0; "
+            f"cannot write {transform!r} of {transform.library} as data: it does not tell its arguments. "
+            "If it only augments training data, leave it out of validation: "
+            f"{type(transform).__name__}(..., split_idx=0); "
             "else wrap it in a transform of your own and pass its class when loading: trust=[...]."
         )
     arguments = {name: to_recipe(value, tensors) for name, value in init_arguments(transform, defaults=True).items()}

@@ -11,13 +11,7 @@ from typing import Any, ClassVar, TypeVar
 
 from laminar.core.dispatch import RETAIN, Overload, OverloadTable, find_overload
 from laminar.core.errors import check_keywords
-from laminar.core.types import (
-    cast,
-    is_torchvision_transform,
-    refuse_unknown_canvas,
-    retain_type,
-    with_canvas_of_picture,
-)
+from laminar.core.types import cast, retain_type
 
 __all__ = [
     "Transform",
@@ -25,8 +19,6 @@ __all__ = [
     "InplaceTransform",
     "DisplayedTransform",
     "RandTransform",
-    "TorchvisionTransform",
-    "to_transform",
 ]
 
 T = TypeVar("T")
@@ -356,41 +348,3 @@ class RandTransform(Transform):
         drawn = copy.copy(self)
         drawn.before_call(x, split_idx)
         return drawn._apply("encodes", x) if drawn.do else x
-
-
-class TorchvisionTransform(ItemTransform):
-    """A ``torchvision.transforms.v2`` transform as a step of a pipeline: it sees whole samples and draws once for each.
-
-    Args:
-        transform: the torchvision object.
-        split_idx: as in `Transform`.
-    """
-
-    def __init__(self, transform: Callable[..., Any], split_idx: int | None = None) -> None:
-        super().__init__(split_idx=split_idx)
-        self.transform = transform
-
-    def encodes(self, x: object) -> Any:
-        """Hand the sample over; torchvision keeps the types."""
-        refuse_unknown_canvas(x, self.transform)
-        return with_canvas_of_picture(self.transform(x))
-
-    def __repr__(self) -> str:
-        return repr(self.transform)
-
-
-def to_transform(step: Any) -> Transform:
-    """Make a transform of a transform, a transform class, a torchvision v2 transform or any function.
-
-    Raises:
-        TypeError: `step` cannot be called.
-    """
-    if isinstance(step, Transform):
-        return step
-    if isinstance(step, type) and issubclass(step, Transform):
-        return step()
-    if is_torchvision_transform(step):
-        return TorchvisionTransform(step)
-    if not callable(step):
-        raise TypeError(f"a transform must be callable, got {step!r} of type {type(step).__name__}")
-    return Transform(step)

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
+from laminar.core.adapters import to_transform
 from laminar.core.errors import ConfigError, DataError, check_keywords
 from laminar.core.pipeline import Pipeline
-from laminar.core.transform import Transform, to_transform
+from laminar.core.transform import Transform
 from laminar.data.checks import check_not_empty
 from laminar.data.datasets import Datasets
 from laminar.data.items import as_items

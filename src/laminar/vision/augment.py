@@ -17,8 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from laminar.core.adapters import to_transform
 from laminar.core.random import rand_per_item, uniform_per_item
-from laminar.core.transform import Transform, to_transform
+from laminar.core.transform import Transform
 from laminar.core.types import TensorImageBase, plain
 from laminar.vision.cutting import PadMode
 from laminar.vision.homography import Size

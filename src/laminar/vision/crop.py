@@ -15,11 +15,11 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
+from laminar.core.coordinates import canvas_of, move
 from laminar.core.errors import DataError, describe
 from laminar.core.transform import RandTransform
 from laminar.core.types import TensorBBox, TensorImageBase, TensorMask, TensorPoint, plain
 from laminar.vision import symmetries
-from laminar.vision.coordinates import canvas_of, move
 from laminar.vision.cutting import Cut, PadMode, cut_image, cut_tensor
 from laminar.vision.decoding import Resampling
 from laminar.vision.images import PILBase, PILMask

@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from laminar.core.coordinates import canvas_of, in_pixels, move, scaled_to_one
 from laminar.core.device import tensors_in
 from laminar.core.errors import DataError, describe
 from laminar.core.random import rand_per_item, uniform_per_item
 from laminar.core.transform import RandTransform, Transform
 from laminar.core.types import TensorBBox, TensorImageBase, TensorMask, TensorPoint, plain
-from laminar.vision.coordinates import canvas_of, in_pixels, move, scaled_to_one
 from laminar.vision.cutting import PadMode
 from laminar.vision.homography import Size, map_positions, resample
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from laminar.core.errors import DataError
 from laminar.core.transform import ItemTransform
 from laminar.core.types import TensorBBox, TensorBBoxLabel, TensorMultiCategory, TensorPoint, pad_rows, plain
-from laminar.vision.coordinates import Canvas, canvas_of
+from laminar.core.coordinates import Canvas, canvas_of
 from laminar.vision.positions import label_index, picture_of
 
 __all__ = ["BoxesOutside", "Outside", "PointsOutside", "bb_pad", "clip_remove_empty", "points_inside"]

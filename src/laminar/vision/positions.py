@@ -29,7 +29,7 @@ from laminar.core.types import (
     metadata,
     plain,
 )
-from laminar.vision.coordinates import Canvas, canvas_of, in_pixels, scaled_to_one
+from laminar.core.coordinates import Canvas, canvas_of, in_pixels, scaled_to_one
 
 __all__ = ["AddCanvas", "BBoxLabeler", "LabeledBBox", "PointScaler", "ReadBoxes", "ReadPoints", "picture_of"]
 

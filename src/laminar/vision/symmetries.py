@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from laminar.core.coordinates import Canvas, move
 from laminar.core.types import TensorBBox, TensorPoint
-from laminar.vision.coordinates import Canvas, move
 
 __all__ = ["matrix_of", "turn_image", "turn_positions", "turn_tensor"]
 
