@@ -14,6 +14,7 @@ from torch import nn
 from laminar.learner import Learner
 from laminar.nn import CrossEntropyLossFlat
 
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # importing it asks the network for a newer version else
 mpl.use("Agg")
 torch.set_num_threads(1)
 

@@ -137,11 +137,11 @@ def test_everything_stays_together(name: str, batched: bool) -> None:
 def test_policies_for_pictures_keep_type_and_label(name: str) -> None:
     transform = getattr(v2, name)()
     for given in (sample(), collate([sample(), sample()])):
-        image, label = Pipeline([transform])((given[0], given[-1]))
+        image, label = Pipeline([transform], split_idx=0)((given[0], given[-1]))
         assert (type(image), type(label)) == (TensorImage, TensorCategory)
         assert image.shape == given[0].shape
         with pytest.raises(TypeError, match="not supported"):
-            Pipeline([transform])(given)
+            Pipeline([transform], split_idx=0)(given)
 
 
 def test_no_transform_of_torchvision_is_forgotten() -> None:

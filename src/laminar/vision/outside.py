@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from laminar.core.coordinates import Canvas, canvas_of
 from laminar.core.errors import DataError
 from laminar.core.transform import ItemTransform
 from laminar.core.types import TensorBBox, TensorBBoxLabel, TensorMultiCategory, TensorPoint, pad_rows, plain
-from laminar.core.coordinates import Canvas, canvas_of
 from laminar.vision.positions import label_index, picture_of
 
 __all__ = ["BoxesOutside", "Outside", "PointsOutside", "bb_pad", "clip_remove_empty", "points_inside"]

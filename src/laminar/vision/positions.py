@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from laminar.core.coordinates import Canvas, canvas_of, in_pixels, scaled_to_one
 from laminar.core.device import tensors_in
 from laminar.core.errors import DataError
 from laminar.core.show import show_boxes
@@ -29,7 +30,6 @@ from laminar.core.types import (
     metadata,
     plain,
 )
-from laminar.core.coordinates import Canvas, canvas_of, in_pixels, scaled_to_one
 
 __all__ = ["AddCanvas", "BBoxLabeler", "LabeledBBox", "PointScaler", "ReadBoxes", "ReadPoints", "picture_of"]
 
