@@ -98,12 +98,12 @@ from laminar.callbacks import (
     valley,
 )  # fmt: skip
 from laminar.core import (
+    AlbumentationsTransform,
     ArrayBase,
     ArrayImage,
     ArrayImageBase,
     ArrayImageBW,
     ArrayMask,
-    AlbumentationsTransform,
     Category,
     ConfigError,
     DataError,
