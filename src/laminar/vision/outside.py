@@ -47,8 +47,13 @@ def points_inside(points: TensorPoint) -> Tensor:
     [True, False]
     """
     low, high = _limits(points)
-    values: Tensor = plain(points)
-    return ((values >= low) & (values <= high)).all(-1)
+    return _inside(plain(points), low, high)
+
+
+def _inside(values: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    rounding = (high - low) * 1e-5  # moving there and back must not lose a point on the edge
+    inside: Tensor = ((values >= low - rounding) & (values <= high + rounding)).all(-1)
+    return inside
 
 
 class PointsOutside(ItemTransform):
@@ -77,8 +82,8 @@ class PointsOutside(ItemTransform):
         values = plain(points)
         if self.outside is Outside.Clip:
             return points.wrap(values.clamp(low, high), points)
-        inside = ((values >= low) & (values <= high)).all(-1, keepdim=True)
-        return points.wrap(torch.where(inside, values, values.new_tensor(float("nan"))), points)
+        inside = _inside(values, low, high)
+        return points.wrap(torch.where(inside[..., None], values, values.new_tensor(float("nan"))), points)
 
 
 class BoxesOutside(ItemTransform):
