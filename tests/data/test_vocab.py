@@ -64,4 +64,4 @@ def test_labels_of_two_types_cannot_be_sorted() -> None:
 
 
 def test_copies_know_their_numbers() -> None:
-    assert copy.deepcopy(CategoryMap("ba")).o2i == {"a": 0, "b": 1}
+    assert copy.deepcopy(CategoryMap(list("ba"))).o2i == {"a": 0, "b": 1}

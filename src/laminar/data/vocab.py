@@ -29,6 +29,16 @@ def as_label(label: Any) -> Any:
     return label
 
 
+def _check_labels(col: object) -> None:
+    if isinstance(col, str | bytes):
+        raise DataError(f"{col!r} is one text, and each of its letters would be a class. Give a list: [{col!r}].")
+    if hasattr(col, "iloc") and hasattr(col, "columns"):
+        raise DataError(
+            "a whole data frame was given, and the classes would be its columns' names. Give one of its columns: "
+            f"{', '.join(map(str, col.columns))}."
+        )
+
+
 class CategoryMap(list[Any]):
     """The classes, in the order of their numbers; missing values are no class.
 
@@ -37,6 +47,9 @@ class CategoryMap(list[Any]):
         sort: sort the classes, else they come in the order of first occurrence.
         add_na: put the class ``"#na#"`` first, to which every unknown label belongs.
         strict: of a categorical column, keep only the categories that occur.
+
+    Raises:
+        DataError: `col` is no collection of labels: one text, or a whole data frame.
 
     Attributes:
         o2i: number of each class.
@@ -47,6 +60,7 @@ class CategoryMap(list[Any]):
     """
 
     def __init__(self, col: Iterable[Any] = (), sort: bool = True, add_na: bool = False, strict: bool = False) -> None:
+        _check_labels(col)
         categories = getattr(getattr(col, "cat", None), "categories", None)
         if categories is not None:
             present = {as_label(label) for label in col if not is_missing(label)} if strict else None
