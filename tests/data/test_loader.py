@@ -462,3 +462,12 @@ def test_the_name_that_torch_has_for_the_size_of_a_batch_is_taken_too() -> None:
     loader = DataLoader(range(6), batch_size=4)
     assert loader.bs == 4
     assert loader.new(bs=3).bs == 3
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_data_set_of_batches_is_given_as_it_is(workers: int) -> None:
+    batches = [(torch.zeros(3, 2), torch.tensor([0, 1, 1])), (torch.ones(2, 2), torch.tensor([1, 0]))]
+    loader = DataLoader(batches, bs=None, num_workers=workers, after_batch=[lambda x: x + 1])
+    assert len(loader) == 2
+    assert [len(x) for x, _ in loader] == [3, 2]
+    assert loader.one_batch()[0].tolist() == [[1, 1]] * 3

@@ -26,6 +26,7 @@ __all__ = [
     "rand_per_item",
     "uniform_per_item",
     "permutation",
+    "random_generator",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -159,7 +160,11 @@ def uniform_per_item(n: int, low: float, high: float) -> Tensor:
     return rand_per_item(n) * (high - low) + low
 
 
+def random_generator(seed: int, epoch: int) -> np.random.Generator:
+    """A generator for an epoch, a function of (seed, epoch) alone."""
+    return np.random.Generator(np.random.Philox(key=address_hash(seed, epoch, 0x0D3B)))
+
+
 def permutation(n: int, seed: int, epoch: int) -> list[int]:
     """The order of `n` items in an epoch, a function of (n, seed, epoch) alone."""
-    generator = np.random.Generator(np.random.Philox(key=address_hash(seed, epoch, 0x0D3B)))
-    return generator.permutation(n).tolist()  # type: ignore[no-any-return]  # a list of ints
+    return random_generator(seed, epoch).permutation(n).tolist()  # type: ignore[no-any-return]  # a list of ints

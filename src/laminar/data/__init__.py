@@ -24,6 +24,7 @@ from laminar.data.loader_options import LoaderOptions
 from laminar.data.loaders import DataLoaders, get_c
 from laminar.data.normalize import Normalize, broadcast_vec
 from laminar.data.options import LoadersOptions
+from laminar.data.orders import PartialDL, SortedDL, WeightedDL
 from laminar.data.sources import (
     FileGetter,
     ImageGetter,
@@ -100,6 +101,9 @@ __all__ = [
     "uncollate",
     "DataLoader",
     "TfmdDL",
+    "WeightedDL",
+    "PartialDL",
+    "SortedDL",
     "LoaderOptions",
     "ForeignLoader",
     "SkipItemException",

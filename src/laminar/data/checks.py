@@ -97,7 +97,7 @@ def check_first_items(loaders: Iterable[Any]) -> None:
     """
     for number, loader in enumerate(loaders):
         count = loader.n_items
-        wanted = min(_LOOKED_AT[min(number, 1)], count, loader.bs)
+        wanted = min(_LOOKED_AT[min(number, 1)], count, loader.bs or 1)
         if loader.sampler is None and wanted:
             batch = loader.peek([i * (count - 1) // max(1, wanted - 1) for i in range(wanted)])
             loader.remember_types(types_of(batch))

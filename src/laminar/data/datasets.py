@@ -11,8 +11,10 @@ from laminar.core.errors import ConfigError
 from laminar.core.types import is_showable
 from laminar.data.items import as_items
 from laminar.data.lists import TfmdLists
+from laminar.data.loader import DataLoader
 from laminar.data.loaders import DataLoaders, loaders_of
 from laminar.data.options import TransformedLoadersOptions
+from laminar.data.orders import PartialDL, WeightedDL
 from laminar.data.splits import Splits, check_splits
 
 __all__ = ["Datasets"]
@@ -178,6 +180,43 @@ class Datasets(Sequence[tuple[Any, ...]]):
             **options: see `laminar.data.options.TransformedLoadersOptions`.
         """
         return loaders_of(self, bs=bs, path=path, **options)
+
+    def weighted_dataloaders(
+        self,
+        wgts: Sequence[float],
+        bs: int = 64,
+        path: str | Path = ".",
+        **options: Unpack[TransformedLoadersOptions],
+    ) -> DataLoaders:
+        """Make loaders of which the training one draws items by weight (see `WeightedDL`).
+
+        Args:
+            wgts: a weight for each training item, or for each item of all splits.
+            bs: items in a batch.
+            path: where the learner keeps what belongs to these data.
+            **options: as for `dataloaders`.
+        """
+        splits = self.tls[0].splits
+        weights = [wgts[index] for index in splits[0]] if splits and len(wgts) == len(self) else wgts
+        return self.dataloaders(bs, path, **self._trained_with(WeightedDL, {"wgts": weights}, options))
+
+    def partial_dataloaders(
+        self, partial_n: int, bs: int = 64, path: str | Path = ".", **options: Unpack[TransformedLoadersOptions]
+    ) -> DataLoaders:
+        """Make loaders of which the training one takes other `partial_n` items in each epoch (see `PartialDL`).
+
+        Args:
+            partial_n: items in an epoch.
+            bs: items in a batch.
+            path: where the learner keeps what belongs to these data.
+            **options: as for `dataloaders`.
+        """
+        return self.dataloaders(bs, path, **self._trained_with(PartialDL, {"partial_n": partial_n}, options))
+
+    def _trained_with(self, kind: type[DataLoader], settings: dict[str, Any], options: Any) -> Any:
+        """The options, with a class of loaders and settings for the training one."""
+        given = options.get("dl_kwargs") or [{}] * self.n_subsets
+        return {**options, "dl_type": kind, "dl_kwargs": [{**given[0], **settings}, *given[1:]]}
 
     def __repr__(self) -> str:
         members = ", ".join(repr(tl.tfms) for tl in self.tls)

@@ -75,7 +75,7 @@ def _inference_arguments(dls: DataLoaders) -> dict[str, Any]:
         "members": [_for_new_items(tl.tfms, number >= dataset.n_inp) for number, tl in enumerate(lists)],
         "n_inp": dataset.n_inp,
         "types": list(loader.types),
-        "bs": loader.bs,
+        "bs": loader.bs or 1,
         "after_item": _for_new_items(loader.after_item),
         "before_batch": _for_new_items(loader.before_batch),
         "after_batch": _for_new_items(loader.after_batch),

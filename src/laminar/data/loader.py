@@ -38,7 +38,8 @@ class DataLoader(DecodesBatches):
 
     Args:
         dataset: anything with a length and items by number.
-        bs: items in a batch; ``batch_size``, torch's name for it, will do too.
+        bs: items in a batch, None if each item of the data set is a batch already; ``batch_size``, torch's name for it,
+            will do too.
         shuffle: another order in each epoch.
         drop_last: leave out the last batch if it is smaller.
         num_workers: processes that make batches; 0 makes them here.
@@ -70,7 +71,7 @@ class DataLoader(DecodesBatches):
     def __init__(
         self,
         dataset: Any,
-        bs: int = 64,
+        bs: int | None = 64,
         *,
         shuffle: bool = False,
         drop_last: bool = False,
@@ -120,14 +121,14 @@ class DataLoader(DecodesBatches):
                 f"DataLoader needs a data set with a length and items by number, got {type(self.dataset).__name__}. "
                 "Any iterable of batches can be given to DataLoaders(train, valid) as it is."
             )
-        if self.bs < 1 or self.num_workers < 0:
+        if self._size < 1 or self.num_workers < 0:
             raise ConfigError(f"bs must be at least 1 and num_workers at least 0, got {self.bs} and {self.num_workers}")
         if self.shuffle and self.sampler is not None:
             raise ConfigError("shuffle=True and a sampler both say in what order items come; give one of them")
         if self.sampler is not None and not isinstance(self.sampler, Sized):
             raise ConfigError(f"the sampler ({type(self.sampler).__name__}) must have a length")
         count = self.n_items
-        if self.drop_last and 0 < count < self.bs:
+        if self.drop_last and 0 < count < self._size:
             raise ConfigError(
                 f"no batch at all: there are {count} items, a batch takes bs={self.bs}, and drop_last=True leaves out "
                 f"the incomplete one. Pass bs={count} or less, or drop_last=False."
@@ -149,7 +150,12 @@ class DataLoader(DecodesBatches):
 
     def __len__(self) -> int:
         """How many batches an epoch has."""
-        return self.n_items // self.bs if self.drop_last else -(-self.n_items // self.bs)
+        return self.n_items // self._size if self.drop_last else -(-self.n_items // self._size)
+
+    @property
+    def _size(self) -> int:
+        """Items in a request."""
+        return 1 if self.bs is None else self.bs
 
     # ---- iterating
 
@@ -229,7 +235,13 @@ class DataLoader(DecodesBatches):
     def _seed(self) -> int:
         return current_seed() if self.seed is None else self.seed
 
-    def _order(self, seed: int, epoch: int) -> Sequence[int]:
+    def order(self, seed: int, epoch: int) -> Sequence[int]:
+        """The numbers of an epoch's items in the order in which they come. Override it for another order.
+
+        Args:
+            seed: of the run.
+            epoch: number of the epoch; the same seed and epoch must give the same order.
+        """
         if self.sampler is None:
             return permutation(self.n_items, seed, epoch) if self.shuffle else range(self.n_items)
         if hasattr(self.sampler, "set_epoch"):
@@ -238,9 +250,9 @@ class DataLoader(DecodesBatches):
             return [int(index) for index in self.sampler][: self.n_items]
 
     def _requests(self, seed: int, epoch: int, first: int) -> Iterator[BatchRequest]:
-        order = self._order(seed, epoch)
+        order = self.order(seed, epoch)
         for number in range(first, len(self)):
-            yield BatchRequest(seed, epoch, number, order[number * self.bs : (number + 1) * self.bs])
+            yield BatchRequest(seed, epoch, number, order[number * self._size : (number + 1) * self._size])
 
     def _fetch_all(self, seed: int, epoch: int, first: int) -> Iterator[tuple[BatchRequest, Fetched]]:
         if not self.num_workers:
@@ -269,7 +281,7 @@ class DataLoader(DecodesBatches):
                 self.after_item,
                 self.before_batch,
                 self.create_item,
-                self.create_batch,
+                _only if self.bs is None and self.create_batch is None else self.create_batch,
                 _SPLITS.get(self.split_idx, f"split {self.split_idx}"),
             )
         return self._fetcher
@@ -303,8 +315,8 @@ class DataLoader(DecodesBatches):
 
     def new(self, dataset: Any = None, **changes: Unpack[LoaderOptions]) -> Self:
         """A loader with the same settings but for `changes`; transforms count as set up, unless do_setup=True."""
-        check_keywords(changes, LoaderOptions, f"{type(self).__name__}.new")
         kind: Any = type(self)
+        check_keywords(changes, [*_settings_of(kind), "do_setup"], f"{kind.__name__}.new")
         settings = {name: getattr(self, name) for name in _settings_of(kind)}
         other = type(self)(self.dataset if dataset is None else dataset, **{**settings, "do_setup": False, **changes})
         if dataset is None and _MAKES_TYPES.isdisjoint(changes):
@@ -320,7 +332,7 @@ class DataLoader(DecodesBatches):
         dataset = self.dataset.with_split(1) if hasattr(self.dataset, "with_split") else self.dataset
         chosen = None
         if self.sampler is not None:
-            chosen = distinct_items(self._order(self._seed(), self._epoch), len(self.dataset))
+            chosen = distinct_items(self.order(self._seed(), self._epoch), len(self.dataset))
         return self.new(
             dataset,
             shuffle=False,
@@ -373,18 +385,29 @@ class DataLoader(DecodesBatches):
 
     def __repr__(self) -> str:
         workers = f", {self.num_workers} workers" if self.num_workers else ""
-        return f"{type(self).__name__}: {self.n_items} items in {len(self)} batches of {self.bs}{workers}"
+        batches = "each a batch" if self.bs is None else f"in {len(self)} batches of {self.bs}"
+        return f"{type(self).__name__}: {self.n_items} items {batches}{workers}"
 
 
 TfmdDL = DataLoader
 
 
+def _only(samples: list[Any]) -> Any:
+    """The batch that the data set made."""
+    return samples[0]
+
+
 @functools.cache
 def _settings_of(kind: type) -> tuple[str, ...]:
     """The names of a loader class's arguments that are kept as attributes."""
-    parameters = inspect.signature(kind.__init__).parameters.values()  # type: ignore[misc]  # of the class given
     left_out = ("self", "dataset", "do_setup", "batch_size")
-    return tuple(p.name for p in parameters if p.name not in left_out and p.kind is not p.VAR_KEYWORD)
+    names: dict[str, None] = {}
+    for base in kind.__mro__[: kind.__mro__.index(DataLoader) + 1]:  # a subclass hands its **options on
+        parameters = inspect.signature(base.__init__).parameters.values()  # type: ignore[misc]  # of the class given
+        names |= dict.fromkeys(
+            p.name for p in parameters if p.name not in left_out and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+        )
+    return tuple(names)
 
 
 def _pipeline(transforms: Transforms, split_idx: int | None) -> Pipeline:

@@ -18,7 +18,7 @@ Device = torch.device | str | int | None
 class LoaderOptions(TypedDict, total=False):
     """Keyword arguments of `DataLoader`, which documents them."""
 
-    bs: int
+    bs: int | None
     shuffle: bool
     drop_last: bool
     num_workers: int

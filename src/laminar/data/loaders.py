@@ -193,7 +193,7 @@ class DataLoaders:
         dataset = model.dataset.test_set(test_items, with_labels=with_labels)
         bs = model.bs if bs is None else bs
         if num_workers is None:
-            num_workers = model.num_workers if len(dataset) > bs else 0
+            num_workers = model.num_workers if len(dataset) > (bs or 1) else 0
         return model.new(
             dataset, bs=bs, num_workers=num_workers, shuffle=False, drop_last=False, sampler=None, n=None,
             split_idx=1, create_item=None, persistent_workers=False,
