@@ -12,7 +12,8 @@ from laminar.core.separately import Separately
 from laminar.core.transform import RandTransform, Transform
 from laminar.core.types import TensorCategory, TensorImage, plain
 from laminar.vision.augment import Rotate, aug_transforms
-from laminar.vision.crop import FlipItem, RandomCrop
+from laminar.vision.crop import RandomCrop
+from laminar.vision.turning import FlipItem
 
 
 def pair(batch: int = 0) -> tuple[TensorImage, TensorImage, TensorCategory]:

@@ -2,8 +2,10 @@ import copy
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from laminar.core.errors import DataError
@@ -26,10 +28,11 @@ from laminar.vision.augment import (
     Augment,
     Brightness,
     Contrast,
+    DeterministicDihedral,
+    DeterministicFlip,
     Dihedral,
     Flip,
     Hue,
-    RandomErasing,
     RandomResizedCropGPU,
     Rotate,
     Saturation,
@@ -38,6 +41,8 @@ from laminar.vision.augment import (
     aug_transforms,
     setup_aug_tfms,
 )
+from laminar.vision.erasing import RandomErasing, cutout_gaussian, norm_apply_denorm
+from laminar.vision.lighting import grayscale
 
 N, HEIGHT, WIDTH = 6, 48, 64
 DOT = (29, 22)
@@ -199,6 +204,34 @@ def test_a_random_part_has_the_shape_asked_for_on_any_picture() -> None:
     assert ratios.max() < 2.05
     assert extent[:, 1].max() > 80
     assert extent[:, 1].min() < 60
+
+
+P_OF: dict[str, Callable[[float], object]] = {
+    "flip": lambda p: Flip(p),
+    "dihedral": lambda p: Dihedral(p),
+    "rotate": lambda p: Rotate(40, p),
+    "zoom": lambda p: Zoom(0.5, 0.8, p),
+    "warp": lambda p: Warp(0.4, p),
+    "crop": lambda p: RandomResizedCropGPU(min_scale=0.2, max_scale=0.6, p=p),
+    "brightness": lambda p: Brightness(0.8, p),
+    "contrast": lambda p: Contrast(0.8, p),
+    "saturation": lambda p: Saturation(0.8, p),
+    "hue": lambda p: Hue(0.3, p),
+    "erasing": lambda p: RandomErasing(p, sl=0.1),
+}
+
+
+@pytest.mark.parametrize("name", P_OF)
+def test_p_is_the_share_of_pictures_that_are_changed(name: str) -> None:
+    batch = pictures(torch.float32)[:1, :, :24, :20].repeat(60, 1, 1, 1)
+
+    def changed(p: float) -> float:
+        out = plain(P_OF[name](p)(TensorImage(plain(batch)), split_idx=0))
+        return (out - plain(batch)).abs().flatten(1).amax(1).gt(0.01).float().mean().item()
+
+    assert changed(0.0) == 0
+    assert 0.3 < changed(0.6) < 0.85
+    assert changed(1.0) > 0.7  # of the symmetries one is none, and small changes are hardly any
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -471,3 +504,41 @@ def test_erasing_makes_other_holes_in_each_picture() -> None:
     assert len({hole.numpy().tobytes() for hole in holes}) == N
     assert out[holes.unsqueeze(1).expand_as(out)].std() == pytest.approx(1, abs=0.1)
     assert RandomErasing(0.0)(batch, split_idx=0) is batch
+
+
+def test_deterministic_steps_take_turns() -> None:
+    batch = TensorImage(pictures(torch.float32)[..., :HEIGHT])
+    step = DeterministicFlip()
+    outs = [plain(step(batch, split_idx=0)) for _ in range(4)]
+    assert torch.equal(outs[0], plain(batch))
+    assert torch.equal(outs[1], plain(batch).flip(-1))
+    assert torch.equal(outs[0], outs[2])
+    assert torch.equal(outs[1], outs[3])
+    symmetries = DeterministicDihedral()
+    assert len({plain(symmetries(batch, split_idx=0)).numpy().tobytes() for _ in range(8)}) == 8
+    assert DeterministicFlip(size=20).size == 20
+
+
+def test_cutting_out_puts_noise_where_it_is_asked_for() -> None:
+    batch = TensorImage(torch.full((2, 3, 20, 20), 7.0))
+    out = cutout_gaussian(batch, [(2, 8, 3, 18), (15, 20, 0, 4)])
+    assert type(out) is TensorImage
+    hole = torch.zeros(20, 20, dtype=torch.bool)
+    hole[2:8, 3:18] = hole[15:20, 0:4] = True
+    assert torch.equal(plain(out) != 7, hole.expand(2, 3, 20, 20))
+    assert plain(out)[..., hole].std() == pytest.approx(1, abs=0.15)
+    assert (plain(batch) == 7).all()
+
+
+def test_what_is_done_to_normalised_pictures_can_be_looked_at() -> None:
+    batch = pictures(torch.float32)
+    normalize = Normalize.from_stats([0.5] * 3, [0.25] * 3)
+    torch.testing.assert_close(norm_apply_denorm(batch, lambda x: x, normalize), plain(batch))
+    dark = norm_apply_denorm(batch, lambda x: x - 10, normalize)
+    assert (dark == 0).all()
+
+
+def test_grey_is_what_pillow_calls_grey() -> None:
+    picture = pictures()[0]
+    theirs = torch.from_numpy(np.asarray(Image.fromarray(plain(picture).permute(1, 2, 0).numpy()).convert("L")).copy())
+    assert (plain(grayscale(plain(picture).float()))[0] - theirs).abs().max() <= 1

@@ -16,16 +16,9 @@ from laminar.core.recipe import to_recipe
 from laminar.core.types import TensorBBox, TensorCategory, TensorImage, TensorMask, TensorPoint, plain
 from laminar.data.transforms import ToTensor
 from laminar.vision.augment import Rotate
-from laminar.vision.crop import (
-    CropPad,
-    DihedralItem,
-    FlipItem,
-    RandomCrop,
-    RandomResizedCrop,
-    Resize,
-    ResizeMethod,
-)
+from laminar.vision.crop import CropPad, RandomCrop, RandomResizedCrop, RatioResize, Resize, ResizeMethod
 from laminar.vision.images import PILImage, PILMask, image_to_typed
+from laminar.vision.turning import DihedralItem, FlipItem
 
 WIDTH, HEIGHT = 60, 40
 DOT = (34, 16)  # x, y of a pixel
@@ -40,6 +33,7 @@ MAKERS = {
     "random crop": lambda: RandomCrop(36),
     "random crop beyond": lambda: RandomCrop(50),
     "crop pad": lambda: CropPad((30, 70)),
+    "ratio": lambda: RatioResize(45),
     "flip": lambda: FlipItem(1.0),
     "dihedral": lambda: DihedralItem(),
 }
@@ -331,3 +325,12 @@ def test_what_draws_nothing_takes_no_probability() -> None:
 def test_sizes_without_pixels_or_with_far_too_many_are_refused(make: Callable[..., object], size: object) -> None:
     with pytest.raises(ValueError, match=r"size must be 1 to \d+ pixels in all, got"):
         make(size)
+
+
+@pytest.mark.parametrize(
+    ("given", "found"), [((60, 40), (30, 20)), ((40, 60), (20, 30)), ((9, 9), (30, 30)), ((300, 2), (30, 1))]
+)
+def test_the_longer_side_gets_the_size_and_the_shape_stays(given: tuple[int, int], found: tuple[int, int]) -> None:
+    for picture in (PILImage.create(Image.new("RGB", given)), TensorImage(torch.zeros(3, given[1], given[0]))):
+        out = RatioResize(30)(picture)
+        assert tuple(out.shape[-2:]) == (found[1], found[0])

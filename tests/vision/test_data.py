@@ -14,10 +14,11 @@ from laminar.core.types import TensorCategory, TensorFloat, TensorImage, TensorI
 from laminar.data.block import CategoryBlock, DataBlock
 from laminar.data.sources import get_image_files
 from laminar.data.splitters import RandomSplitter
-from laminar.vision.augment import Augment, Brightness, Flip, RandomErasing, Rotate, aug_transforms
+from laminar.vision.augment import Augment, Brightness, Flip, Rotate, aug_transforms
 from laminar.vision.blocks import AddMaskCodes, ImageBlock, MaskBlock, OpenImage
 from laminar.vision.crop import Resize
 from laminar.vision.data import ImageDataLoaders
+from laminar.vision.erasing import RandomErasing
 from laminar.vision.images import PILImage, PILImageBW, PILMask
 
 MakeFolder = Callable[..., Path]

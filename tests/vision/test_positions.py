@@ -21,11 +21,12 @@ from laminar.learner import load_learner
 from laminar.vision.annotations import get_annotations
 from laminar.vision.augment import RandomResizedCropGPU, aug_transforms
 from laminar.vision.blocks import BBoxBlock, BBoxLblBlock, ImageBlock, PointBlock
-from laminar.vision.crop import CropPad, DihedralItem, FlipItem, RandomCrop, RandomResizedCrop, Resize
+from laminar.vision.crop import CropPad, RandomCrop, RandomResizedCrop, Resize
 from laminar.vision.learner import vision_learner
 from laminar.vision.models.xresnet import xresnet_small
 from laminar.vision.outside import BoxesOutside, PointsOutside, bb_pad, clip_remove_empty, points_inside
 from laminar.vision.positions import LabeledBBox, PointScaler
+from laminar.vision.turning import DihedralItem, FlipItem
 
 WIDTH, HEIGHT, N = 80, 60, 12
 

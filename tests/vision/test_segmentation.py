@@ -11,8 +11,9 @@ from laminar.core.errors import DataError
 from laminar.core.types import TensorImage, TensorMask, plain
 from laminar.data.loaders import DataLoaders
 from laminar.vision.augment import aug_transforms
-from laminar.vision.crop import FlipItem, RandomResizedCrop, Resize
+from laminar.vision.crop import RandomResizedCrop, Resize
 from laminar.vision.segmentation import SegmentationDataLoaders
+from laminar.vision.turning import FlipItem
 
 CODES = ["sky", "road", "car"]
 

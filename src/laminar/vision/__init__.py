@@ -5,11 +5,13 @@ from laminar.vision.augment import (
     Augment,
     Brightness,
     Contrast,
+    DeterministicDihedral,
+    DeterministicDraw,
+    DeterministicFlip,
     Dihedral,
     Flip,
     Hue,
     LightTransform,
-    RandomErasing,
     RandomResizedCropGPU,
     Rotate,
     Saturation,
@@ -39,15 +41,15 @@ from laminar.vision.collecting import (
 )
 from laminar.vision.crop import (
     CropPad,
-    DihedralItem,
-    FlipItem,
     PadMode,
     RandomCrop,
     RandomResizedCrop,
+    RatioResize,
     Resize,
     ResizeMethod,
 )
 from laminar.vision.data import ImageDataLoaders, ImageLoadersOptions, TableOptions
+from laminar.vision.erasing import RandomErasing, cutout_gaussian, norm_apply_denorm
 from laminar.vision.images import (
     PILBase,
     PILImage,
@@ -65,6 +67,7 @@ from laminar.vision.learner import (
     vision_learner,
     vision_network,
 )
+from laminar.vision.lighting import grayscale, hsv2rgb, rgb2hsv
 from laminar.vision.models.body import adapt_channels, body_splitter, create_body, cut_model, num_features
 from laminar.vision.models.head import create_head
 from laminar.vision.models.pretrained import find_weights, pretrained_body
@@ -95,8 +98,18 @@ from laminar.vision.side_by_side import (
     show_target_and_prediction,
     show_targets,
 )
+from laminar.vision.turning import DihedralItem, FlipItem
 
 __all__ = [
+    "DeterministicDihedral",
+    "DeterministicDraw",
+    "DeterministicFlip",
+    "RatioResize",
+    "cutout_gaussian",
+    "grayscale",
+    "hsv2rgb",
+    "norm_apply_denorm",
+    "rgb2hsv",
     "AddCanvas",
     "AddMaskCodes",
     "Augment",

@@ -8,7 +8,6 @@ same but for rounding along sharp edges. All of this runs on training batches on
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -18,25 +17,36 @@ import torch
 from torch import Tensor
 
 from laminar.core.adapters import to_transform
-from laminar.core.random import rand_per_item, uniform_per_item
 from laminar.core.transform import Transform
-from laminar.core.types import TensorImageBase, plain
 from laminar.vision.cutting import PadMode
 from laminar.vision.homography import Size
 from laminar.vision.light import Brightness, Contrast, Hue, LightTransform, Saturation, lighting
 from laminar.vision.lighting import compose_light
-from laminar.vision.moving import BatchTransform, MovingTransform, SizeArgument, as_size
-from laminar.vision.space import Dihedral, Flip, RandomResizedCropGPU, Rotate, SpaceTransform, Warp, Zoom
+from laminar.vision.moving import MovingTransform, SizeArgument, as_size
+from laminar.vision.space import (
+    DeterministicDihedral,
+    DeterministicDraw,
+    DeterministicFlip,
+    Dihedral,
+    Flip,
+    RandomResizedCropGPU,
+    Rotate,
+    SpaceTransform,
+    Warp,
+    Zoom,
+)
 
 __all__ = [
     "Augment",
     "Brightness",
     "Contrast",
+    "DeterministicDihedral",
+    "DeterministicDraw",
+    "DeterministicFlip",
     "Dihedral",
     "Flip",
     "Hue",
     "LightTransform",
-    "RandomErasing",
     "RandomResizedCropGPU",
     "Rotate",
     "Saturation",
@@ -100,64 +110,6 @@ class Augment(MovingTransform):
 
 def _product(n: int, maps: Iterable[Tensor]) -> Tensor:
     return reduce(torch.matmul, maps, torch.eye(3).expand(n, 3, 3))
-
-
-@dataclass(eq=False, repr=False)
-class RandomErasing(BatchTransform):
-    """Put noise into rectangles, others in each picture (Zhong et al., "Random erasing data augmentation", 2017).
-
-    Runs last, on normalised pictures; the noise is N(0, 1).
-
-    Args:
-        p: probability for each picture.
-        sl: least share of the area to erase in all.
-        sh: largest share of the area to erase in all.
-        min_aspect: least height over width of a rectangle; the largest is its inverse.
-        max_count: most rectangles in a picture.
-    """
-
-    order = 100.0
-
-    p: float = 0.5
-    sl: float = 0.0
-    sh: float = 0.3
-    min_aspect: float = 0.3
-    max_count: int = 1
-
-    def __post_init__(self) -> None:
-        Transform.__init__(self)
-
-    def draw_state(self, n: int) -> None:
-        """Draw whom to erase, how often, and for each rectangle its area, shape, place and noise."""
-        self._chosen = (rand_per_item(n) < self.p).tolist()
-        self._counts = uniform_per_item(n, 1, self.max_count + 1).int().clamp(max=self.max_count).tolist()
-        limits = (self.sl, self.sh), (math.log(self.min_aspect), -math.log(self.min_aspect)), (0, 1), (0, 1), (0, 2**24)
-        drawn = [[uniform_per_item(n, *limit) for limit in limits] for _ in range(self.max_count)]
-        self._rectangles = torch.stack([torch.stack(one, -1) for one in drawn], 1).tolist()
-
-    def encodes(self, x: TensorImageBase) -> Any:
-        """Returns new memory where something is erased."""
-        if not any(self._chosen):
-            return x
-        out = plain(x).clone()
-        for picture, chosen, count, rectangles in zip(
-            out if x.ndim == 4 else out[None], self._chosen, self._counts, self._rectangles, strict=True
-        ):
-            for rectangle in rectangles[:count] if chosen else ():
-                _erase(picture, rectangle[0] / count, *rectangle[1:])
-        return x.wrap(out, x)
-
-
-def _erase(picture: Tensor, share: float, log_aspect: float, across: float, down: float, noise_seed: float) -> None:
-    """Put noise into a rectangle of `picture` ``[channels, height, width]``, in place."""
-    height, width = picture.shape[-2:]
-    area, aspect = share * height * width, math.exp(log_aspect)
-    high, wide = min(height, round(math.sqrt(area * aspect))), min(width, round(math.sqrt(area / aspect)))
-    top, left = int(down * (height - high + 1)), int(across * (width - wide + 1))
-    generator = torch.Generator(device=picture.device).manual_seed(int(noise_seed))
-    hole = picture[:, top : top + high, left : left + wide]
-    noise = torch.randn(hole.shape, generator=generator, device=picture.device)
-    hole.copy_(noise if picture.is_floating_point() else noise.mul_(64).add_(128).clamp_(0, 255))
 
 
 _SETTINGS = ("size", "mode", "pad_mode", "mode_mask", "align_corners")

@@ -1,4 +1,4 @@
-"""Item transforms that give all pictures one size, in the workers: resize, crop, pad, flip.
+"""Item transforms that give all pictures one size, in the workers: resize, crop, pad.
 
 One draw serves every part of a sample: pictures (Pillow or tensor), masks (nearest neighbour), points and boxes. On
 training data (``split_idx`` 0, or none given) positions are random; on validation data they are central.
@@ -19,7 +19,6 @@ from laminar.core.coordinates import canvas_of, move
 from laminar.core.errors import DataError, describe
 from laminar.core.transform import RandTransform
 from laminar.core.types import TensorBBox, TensorImageBase, TensorMask, TensorPoint, plain
-from laminar.vision import symmetries
 from laminar.vision.cutting import Cut, PadMode, cut_image, cut_tensor
 from laminar.vision.decoding import Resampling
 from laminar.vision.images import PILBase, PILMask
@@ -28,13 +27,13 @@ from laminar.vision.positions import picture_of
 
 __all__ = [
     "CropPad",
-    "DihedralItem",
-    "FlipItem",
     "PadMode",
     "RandomCrop",
     "RandomResizedCrop",
+    "RatioResize",
     "Resize",
     "ResizeMethod",
+    "first_size",
 ]
 
 Size = tuple[int, int]  # width, height: inside this file, as in Pillow
@@ -65,7 +64,7 @@ def _filters(resamples: ResamplesArgument) -> Resamples:
     return _SMOOTH if filters == _SMOOTH else filters  # the very default, which need not be told
 
 
-def _first_size(sample: Any, asking: object) -> Size:
+def first_size(sample: Any, asking: object) -> Size:
     """Size of the first picture in a sample.
 
     Raises:
@@ -90,7 +89,7 @@ class _CutTransform(RandTransform):
 
     def before_call(self, b: Any, split_idx: int | None) -> None:
         """Draw the position; the size of the first picture serves points and boxes that do not know theirs."""
-        self._sample_size = _first_size(b, self)
+        self._sample_size = first_size(b, self)
         self.draw(training=not split_idx and (self.p >= 1.0 or random.random() < self.p))
 
     def draw(self, training: bool) -> None:
@@ -294,6 +293,31 @@ class RandomCrop(_CutTransform):
         return Cut((left, top, left + wanted[0], top + wanted[1]), wanted)
 
 
+class RatioResize(_CutTransform):
+    """Scale every picture, in its own shape, so that its longer side has `max_sz` pixels.
+
+    Args:
+        max_sz: pixels of the longer side.
+        resamples: Pillow's filters for pictures and for masks.
+    """
+
+    deterministic = True
+    pad_mode = PadMode.Zeros  # never needed
+
+    def __init__(self, max_sz: int, resamples: ResamplesArgument = _SMOOTH) -> None:
+        super().__init__()
+        self.max_sz, self.resamples = max_sz, _filters(resamples)
+        _width_height(max_sz)
+
+    def draw(self, training: bool) -> None:
+        """Nothing is random."""
+
+    def cut(self, size: Size) -> Cut:
+        """The whole picture."""
+        scale = self.max_sz / max(size)
+        return Cut((0, 0, *size), (max(1, round(size[0] * scale)), max(1, round(size[1] * scale))))
+
+
 class CropPad(_CutTransform):
     """Take the middle of each picture at `size`, padding where the picture is smaller; nothing is scaled.
 
@@ -319,59 +343,3 @@ class CropPad(_CutTransform):
         wanted = _width_height(self.size)
         left, top = (size[0] - wanted[0]) // 2, (size[1] - wanted[1]) // 2
         return Cut((left, top, left + wanted[0], top + wanted[1]), wanted)
-
-
-class _SymmetryItem(RandTransform):
-    """One of the eight symmetries of the square, exact, for every part of a sample."""
-
-    _sample_size: Size = (1, 1)
-    _k = 0
-
-    def before_call(self, b: Any, split_idx: int | None) -> None:
-        """Draw which symmetry."""
-        self._sample_size = _first_size(b, self)
-        super().before_call(b, split_idx)
-        self._k = self._symmetry() if self.do else 0
-
-    def _symmetry(self) -> int:
-        return 1  # left-right
-
-    def encodes(self, x: Image.Image) -> Any:
-        return symmetries.turn_image(x, self._k)
-
-    def encodes(self, x: TensorImageBase | TensorMask) -> Any:
-        return symmetries.turn_tensor(x, self._k)
-
-    def encodes(self, x: TensorPoint) -> Any:
-        return symmetries.turn_positions(x, self._k, self._canvas(x))
-
-    def encodes(self, x: TensorBBox) -> Any:
-        return symmetries.turn_positions(x, self._k, self._canvas(x))
-
-    def _canvas(self, x: TensorPoint | TensorBBox) -> tuple[int, int]:
-        return canvas_of(x) or (self._sample_size[1], self._sample_size[0])
-
-
-class FlipItem(_SymmetryItem):
-    """Mirror left to right, in training.
-
-    Args:
-        p: probability for each sample.
-    """
-
-    def __init__(self, p: float = 0.5) -> None:
-        super().__init__(p=p)
-
-
-class DihedralItem(_SymmetryItem):
-    """Turn and mirror into one of the 8 symmetries of the square, in training.
-
-    Args:
-        p: probability for each sample.
-    """
-
-    def __init__(self, p: float = 1.0) -> None:
-        super().__init__(p=p)
-
-    def _symmetry(self) -> int:
-        return random.randrange(8)

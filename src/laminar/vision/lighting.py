@@ -15,6 +15,7 @@ __all__ = [
     "apply_light",
     "byte_table",
     "compose_light",
+    "grayscale",
     "hsv2rgb",
     "is_grey_map",
     "light_map",
@@ -24,6 +25,11 @@ __all__ = [
 
 LUMA = (0.2989, 0.5870, 0.1140)  # ITU-R BT.601, what "grayscale" means in torchvision and fastai
 _EPS = 1e-7
+
+
+def grayscale(x: Tensor) -> Tensor:
+    """The luma of colour pictures (ITU-R BT.601): ``[..., 3, height, width]`` to ``[..., 1, height, width]``."""
+    return (x * x.new_tensor(LUMA)[:, None, None]).sum(-3, keepdim=True)
 
 
 def light_map(scale: Tensor, shift: Tensor, saturation: Tensor) -> Tensor:

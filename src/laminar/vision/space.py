@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypedDict, Unpack
 
 import torch
 from torch import Tensor
@@ -13,7 +15,19 @@ from laminar.vision.homography import Size, affine_map, perspective_map
 from laminar.vision.moving import Draw, MovingTransform, SizeArgument, drawn_values
 from laminar.vision.symmetries import matrix_of
 
-__all__ = ["Dihedral", "Flip", "RandomResizedCropGPU", "Rotate", "SpaceTransform", "Warp", "Zoom"]
+__all__ = [
+    "DeterministicDihedral",
+    "DeterministicDraw",
+    "DeterministicFlip",
+    "Dihedral",
+    "Flip",
+    "RandomResizedCropGPU",
+    "Rotate",
+    "SpaceOptions",
+    "SpaceTransform",
+    "Warp",
+    "Zoom",
+]
 
 
 @dataclass(eq=False, repr=False)
@@ -93,6 +107,54 @@ class Dihedral(SpaceTransform):
         maps = torch.eye(3).repeat(n, 1, 1)
         maps[:, :2, :2] = torch.tensor([matrix_of(kind) for kind in kinds])
         return maps
+
+
+class DeterministicDraw:
+    """For ``draw=``: the first value for all pictures of the first batch, the second for the next, and round again.
+
+    Args:
+        vals: the values.
+
+    >>> draw = DeterministicDraw([0, 1])
+    >>> [draw(2).tolist() for _ in range(3)]
+    [[0.0, 0.0], [1.0, 1.0], [0.0, 0.0]]
+    """
+
+    def __init__(self, vals: Sequence[float]) -> None:
+        self.vals, self.count = list(vals), -1
+
+    def __call__(self, n: int) -> Tensor:
+        """The next value, `n` times."""
+        self.count += 1
+        return torch.full((n,), float(self.vals[self.count % len(self.vals)]))
+
+
+class SpaceOptions(TypedDict, total=False):
+    """Keyword arguments of every `SpaceTransform`."""
+
+    size: SizeArgument
+    mode: str
+    pad_mode: PadMode | str
+    mode_mask: str
+    align_corners: bool
+
+
+def DeterministicFlip(**options: Unpack[SpaceOptions]) -> Flip:  # a factory that reads like a class, as people know it
+    """`Flip` for none and all in turn: each second batch is mirrored.
+
+    Args:
+        **options: see `SpaceTransform`.
+    """
+    return Flip(p=1.0, draw=DeterministicDraw([0, 1]), **options)
+
+
+def DeterministicDihedral(**options: Unpack[SpaceOptions]) -> Dihedral:  # see DeterministicFlip
+    """`Dihedral` with the 8 symmetries in turn, one for each batch.
+
+    Args:
+        **options: see `SpaceTransform`.
+    """
+    return Dihedral(p=1.0, draw=DeterministicDraw(range(8)), **options)
 
 
 @dataclass(eq=False, repr=False)
