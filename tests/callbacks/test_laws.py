@@ -18,6 +18,7 @@ from laminar.callbacks import (
     GradientClip,
     LRFinder,
     MixedPrecision,
+    MixUp,
     ParamScheduler,
     ProgressCallback,
     Recorder,
@@ -36,6 +37,7 @@ CALLBACKS = {
     "early_stopping": EarlyStoppingCallback,
     "gather": GatherPredsCallback,
     "lr_finder": lambda: LRFinder(num_it=6),
+    "mixup": MixUp,
     "mixed_precision": lambda: MixedPrecision("bf16"),
     "scheduler": lambda: ParamScheduler({"lr": SchedLin(1e-3, 1e-2), "mom": SchedLin(0.9, 0.8)}),
     "plateau": lambda: ReduceLROnPlateau(min_delta=100.0),
@@ -77,6 +79,7 @@ def picture(learn) -> dict:
 @pytest.fixture
 def ready(make_learner):
     def make(name: str, **options):
+        torch.manual_seed(0)
         learn = make_learner(conv_net(), splitter=groups, cbs=CALLBACKS[name](), **options)
         learn.create_opt()
         learn.freeze()

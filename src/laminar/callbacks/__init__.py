@@ -18,6 +18,7 @@ from laminar.callbacks.events import (
 )
 from laminar.callbacks.lr_finder import LRFinder, minimum, slide, steep, valley
 from laminar.callbacks.mixed_precision import AMPMode, MixedPrecision
+from laminar.callbacks.mixup import CutMix, MixHandler, MixUp
 from laminar.callbacks.predictions import GatherPredsCallback
 from laminar.callbacks.progress import ProgressCallback
 from laminar.callbacks.recorder import Recorder
@@ -72,6 +73,9 @@ __all__ = [
     "steep",
     "GatherPredsCallback",
     "MixedPrecision",
+    "MixHandler",
+    "MixUp",
+    "CutMix",
     "AMPMode",
     "ChannelsLast",
     "GradientAccumulation",

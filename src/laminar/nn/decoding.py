@@ -13,7 +13,15 @@ from torch import Tensor, nn
 from laminar.core.errors import ConfigError
 from laminar.nn.losses import BaseLoss, BCEWithLogitsLossFlat, CrossEntropyLossFlat, LossFunction
 
-__all__ = ["activation_of", "decodes_of", "decoding_equal", "item_losses", "loss_name"]
+__all__ = [
+    "activation_of",
+    "decodes_of",
+    "decoding_equal",
+    "gives_item_losses",
+    "item_losses",
+    "loss_name",
+    "unreduced",
+]
 
 
 def _unchanged(out: Any) -> Any:
@@ -94,8 +102,8 @@ def loss_name(loss_func: LossFunction) -> str:
     return str(getattr(func, "__name__", type(func).__name__))
 
 
-def item_losses(loss_func: LossFunction, pred: Any, *targets: Any) -> Tensor:
-    """The loss of each item of a batch: computed without reduction, then averaged within the item.
+def unreduced(loss_func: LossFunction, pred: Any, *targets: Any) -> Tensor:
+    """The loss of each item of a batch, to be differentiated: without reduction, then averaged within the item.
 
     Args:
         loss_func: a module with a `reduction`, or a function with a `reduction` argument.
@@ -125,7 +133,17 @@ def item_losses(loss_func: LossFunction, pred: Any, *targets: Any) -> Tensor:
             f"{loss_name(loss_func)} gives no loss for single items: it needs an attribute or an argument `reduction`"
             " that can be 'none'."
         )
-    return losses.detach().reshape(n, -1).mean(dim=1)
+    return losses.reshape(n, -1).mean(dim=1)
+
+
+def item_losses(loss_func: LossFunction, pred: Any, *targets: Any) -> Tensor:
+    """The loss of each item of a batch, ``[batch]``, as numbers; see `unreduced`."""
+    return unreduced(loss_func, pred, *targets).detach()
+
+
+def gives_item_losses(loss_func: LossFunction) -> bool:
+    """Whether a loss can be asked for single items."""
+    return isinstance(getattr(loss_func, "reduction", None), str) or _takes_reduction(loss_func)
 
 
 def _takes_reduction(loss_func: LossFunction) -> bool:

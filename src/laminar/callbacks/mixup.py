@@ -1,0 +1,162 @@
+"""Mixing the pictures (or other inputs) of a batch with each other: mixup and CutMix, for any loss."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from laminar.callbacks.base import Callback
+from laminar.core.errors import ConfigError, describe
+from laminar.nn.decoding import gives_item_losses, unreduced
+
+__all__ = ["CutMix", "MixHandler", "MixUp"]
+
+
+class MixHandler(Callback):
+    """Base of callbacks that mix each item of a training batch with another one; subclasses write `mix`.
+
+    Targets that are quantities are mixed too. With classes, the loss is that mixture of the losses against both; the
+    loss function is only asked, never replaced.
+
+    Args:
+        alpha: of the Beta(alpha, alpha) distribution of the shares; small values mix little.
+
+    Raises:
+        ConfigError: alpha is not above 0.
+    """
+
+    order = -10  # before accumulation, which weighs the loss
+    run_valid = False
+
+    def __init__(self, alpha: float = 0.5) -> None:
+        if not alpha > 0:
+            raise ConfigError(f"{type(self).__name__}(alpha={alpha}): alpha must be above 0.")
+        self.alpha = alpha
+        self._shares = torch.ones(1)
+        self._others: tuple[Any, ...] | None = None
+
+    def mix(self, inputs: tuple[Any, ...], order: Tensor) -> tuple[tuple[Any, ...], Tensor]:
+        """Mix the inputs with themselves in another order.
+
+        Args:
+            inputs: of a batch of n items.
+            order: which item each is mixed with, ``[n]``.
+
+        Returns:
+            New inputs, and the share of an item's own in the result: float32 ``[1]`` for all or ``[n]``.
+        """
+        raise NotImplementedError
+
+    def before_batch(self) -> None:
+        """Mix inputs, and targets that are quantities.
+
+        Raises:
+            ConfigError: there is no target, or nothing to mix.
+        """
+        if not self.yb:
+            raise ConfigError(f"{type(self).__name__} needs batches with a target; this one has inputs alone.")
+        order = torch.randperm(len(self.yb[0]), device=self.yb[0].device)
+        self.learn.xb, self._shares = self.mix(self.xb, order)
+        others = tuple(target[order] for target in self.yb)
+        self._others = None
+        if all(target.is_floating_point() for target in self.yb):
+            pairs = zip(others, self.yb, strict=True)
+            self.learn.yb = tuple(torch.lerp(other, own, along(self._shares, own)) for other, own in pairs)
+        else:
+            self._others = others
+
+    def after_loss(self) -> None:
+        """Mix the losses against both classes."""
+        if self._others is None or self.learn.loss_grad is None:
+            return
+        loss_func, shares = self.learn.loss_func, self._shares
+        if len(shares) == 1:
+            mixed = torch.lerp(loss_func(self.pred, *self._others), self.loss_grad, shares.to(self.loss_grad)[0])
+        else:
+            own, other = (unreduced(loss_func, self.pred, *targets) for targets in (self.yb, self._others))
+            mixed = torch.lerp(other, own, shares.to(own)).mean()
+        self.learn.loss_grad, self.learn.loss, self._others = mixed, mixed.detach(), None
+
+    def _beta(self, n: int) -> Tensor:
+        share = torch.distributions.Beta(self.alpha, self.alpha).sample((n,))
+        return torch.maximum(share, 1 - share)
+
+
+class MixUp(MixHandler):
+    """Mixes each item with another one, by a share of its own (Zhang et al., "mixup: Beyond empirical risk
+    minimization", 2018).
+
+    The shares are at least one half, so that no two items of a batch become the same. A loss that cannot be asked for
+    single items gets one share for the whole batch.
+
+    Args:
+        alpha: of the Beta(alpha, alpha) distribution of the shares; small values mix little.
+    """
+
+    def __init__(self, alpha: float = 0.4) -> None:
+        super().__init__(alpha)
+
+    def mix(self, inputs: tuple[Any, ...], order: Tensor) -> tuple[tuple[Any, ...], Tensor]:
+        """Blend every input of floating point numbers."""
+        classes = any(not target.is_floating_point() for target in self.yb)
+        single = not classes or gives_item_losses(self.learn.loss_func)
+        shares = self._beta(len(order) if single else 1).to(order.device)
+        if not any(_blends(part) for part in inputs):
+            raise ConfigError(f"MixUp mixes inputs of floating point numbers, this batch has {describe(inputs)}.")
+        return tuple(
+            torch.lerp(part[order], part, along(shares, part)) if _blends(part) else part for part in inputs
+        ), shares
+
+
+class CutMix(MixHandler):
+    """Puts a rectangle of another picture into each, the same place for a whole batch (Yun et al., "CutMix:
+    Regularization strategy to train strong classifiers with localizable features", 2019).
+
+    Args:
+        alpha: of the Beta(alpha, alpha) distribution of the share of the area that stays.
+    """
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        super().__init__(alpha)
+
+    def mix(self, inputs: tuple[Any, ...], order: Tensor) -> tuple[tuple[Any, ...], Tensor]:
+        """Cut and paste in every input ``[n, channels, height, width]``."""
+        pictures = [part for part in inputs if _is_picture(part)]
+        if not pictures:
+            raise ConfigError(f"CutMix needs pictures [batch, channels, height, width], got {describe(inputs)}.")
+        share = torch.distributions.Beta(self.alpha, self.alpha).sample().item()
+        y, x = torch.rand(2).tolist()
+        top, bottom = _span(pictures[0].shape[-2], math.sqrt(1 - share), y)
+        left, right = _span(pictures[0].shape[-1], math.sqrt(1 - share), x)
+        area = pictures[0].shape[-2] * pictures[0].shape[-1]
+        mixed = []
+        for part in inputs:
+            if _is_picture(part):
+                if part.shape[-2:] != pictures[0].shape[-2:]:
+                    raise ConfigError(f"CutMix needs pictures of one size, got {describe(inputs)}.")
+                own, part = part, part.clone()
+                part[..., top:bottom, left:right] = own[order, ..., top:bottom, left:right]
+            mixed.append(part)
+        return tuple(mixed), torch.tensor([1 - (bottom - top) * (right - left) / area])
+
+
+def along(shares: Tensor, like: Tensor) -> Tensor:
+    """Shares ``[1]`` or ``[n]`` of the type of `like` ``[n, ...]``, to be multiplied with it."""
+    return shares.to(like).view(-1, *[1] * (like.ndim - 1))
+
+
+def _blends(part: Any) -> bool:
+    return isinstance(part, Tensor) and part.is_floating_point()
+
+
+def _is_picture(part: Any) -> bool:
+    return isinstance(part, Tensor) and part.ndim == 4
+
+
+def _span(length: int, share: float, place: float) -> tuple[int, int]:
+    """Where a part of about `share` of a side begins and ends; its middle may lie anywhere."""
+    half, middle = round(length * share) // 2, int(place * length)
+    return max(0, middle - half), min(length, middle + half)
