@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 # One thread for each test process: the processes already share the cores.
 PYTEST := OMP_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python -m pytest
 
-.PHONY: help demo test lint format names nbs docs pretrain bench bench-finetune clean
+.PHONY: help demo test lint format names nbs docs pretrain pictures bench bench-finetune clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1|/' | awk -F'|' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -52,6 +52,9 @@ docs: $(VENV)/.docs  ## build the pages into site/, any warning is an error
 
 pretrain: $(VENV)/.base  ## train the embedded network anew, by the script that made it
 	$(BIN)/python scripts/pretrain.py $(ARGS)
+
+pictures: $(VENV)/.base  ## draw the guide's pictures anew
+	$(BIN)/python scripts/draw_augmentations.py
 
 # Peers live in an environment of their own and are never dependencies.
 $(PEERS)/.ready: pyproject.toml benchmarks/requirements.txt
