@@ -334,3 +334,17 @@ def test_the_longer_side_gets_the_size_and_the_shape_stays(given: tuple[int, int
     for picture in (PILImage.create(Image.new("RGB", given)), TensorImage(torch.zeros(3, given[1], given[0]))):
         out = RatioResize(30)(picture)
         assert tuple(out.shape[-2:]) == (found[1], found[0])
+
+
+@pytest.mark.parametrize("make", [FlipItem, DihedralItem])
+def test_p_is_the_share_of_samples_that_are_turned_in_training_alone(make: Callable[[float], object]) -> None:
+    random.seed(0)
+    picture = TensorImage(torch.arange(3 * 5 * 5).view(3, 5, 5).byte())
+
+    def turned(p: float, split_idx: int) -> float:
+        outs = [plain(make(p)(picture, split_idx=split_idx)) for _ in range(60)]
+        return float(np.mean([not torch.equal(out, plain(picture)) for out in outs]))
+
+    assert turned(0.0, 0) == turned(1.0, 1) == 0
+    assert 0.15 < turned(0.4, 0) < 0.65
+    assert turned(1.0, 0) > 0.75
