@@ -21,7 +21,8 @@ from laminar.data.labels import AttrGetter, ColReader, ItemGetter, RegexLabeller
 from laminar.data.lists import TfmdLists
 from laminar.data.loader import DataLoader, TfmdDL
 from laminar.data.loader_options import LoaderOptions
-from laminar.data.loaders import DataLoaders, get_c
+from laminar.data.loaders import DataLoaders
+from laminar.data.outputs import get_c
 from laminar.data.normalize import Normalize, broadcast_vec
 from laminar.data.options import LoadersOptions
 from laminar.data.orders import PartialDL, SortedDL, WeightedDL

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from itertools import chain
 from typing import Any, NoReturn, Self
 
@@ -35,6 +35,8 @@ class ForeignLoader(DecodesBatches):
         types: typed tensor class of each part of a batch.
         n_inp: how many parts are inputs of the model; all but the last when None.
         vocab: names of the classes.
+        targets: of batches that are dicts: the keys of the targets. Such a batch becomes a tuple: the dict of all other
+            keys (the input of the model), then the targets.
     """
 
     def __init__(
@@ -44,9 +46,18 @@ class ForeignLoader(DecodesBatches):
         types: Sequence[type] | None = None,
         n_inp: int | None = None,
         vocab: Sequence[Any] | None = None,
+        targets: str | Sequence[str] | None = None,
     ) -> None:
         if not hasattr(batches, "__iter__"):
-            raise ConfigError(f"an iterable of batches is needed, got {type(batches).__name__}")
+            items = hasattr(batches, "__getitem__") and hasattr(batches, "__len__")
+            remedy = "A data set of items becomes loaders by DataLoaders.from_dsets(train, valid, bs=64)." if items else ""
+            raise ConfigError(f"an iterable of batches is needed, got {type(batches).__name__}. {remedy}".rstrip())
+        if isinstance(batches, torch_data.IterableDataset):
+            raise ConfigError(
+                f"{type(batches).__name__} is a stream of items, and batches are needed: "
+                "DataLoaders(torch.utils.data.DataLoader(stream, batch_size=64)); "
+                "batch_size=None if what it gives are batches already."
+            )
         if iter(batches) is batches:
             raise ConfigError(
                 f"a {type(batches).__name__} can be gone through only once; training does so in every epoch. "
@@ -57,6 +68,7 @@ class ForeignLoader(DecodesBatches):
         self.dataset = getattr(batches, "dataset", None)
         self.device = None if device is None else torch.device(device)
         self.given_types = None if types is None else tuple(types)
+        self.targets = None if targets is None else (targets,) if isinstance(targets, str) else tuple(targets)
         self._n_inp, self._vocab = n_inp, None if vocab is None else CategoryMap(vocab, sort=False)
         self.after_item, self.after_batch = Pipeline(), Pipeline()
 
@@ -74,8 +86,20 @@ class ForeignLoader(DecodesBatches):
         return map(self._finish, self.batches)
 
     def _finish(self, batch: Any) -> Any:
+        batch = self._with_targets(batch)
         batch = batch if self.device is None else to_device(batch, self.device, non_blocking=True)
         return self.after_batch(self._typed(batch)) if len(self.after_batch) else batch
+
+    def _with_targets(self, batch: Any) -> Any:
+        """A dict as (dict of inputs, target, ...), if it was said which are targets."""
+        if self.targets is None:
+            return batch
+        missing = [key for key in self.targets if not isinstance(batch, Mapping) or key not in batch]
+        if missing:
+            got = f"the keys {list(batch)}" if isinstance(batch, Mapping) else f"a {type(batch).__name__}"
+            raise ConfigError(f"targets={list(self.targets)}, but a batch of {type(self.batches).__name__} is {got}")
+        inputs = {key: part for key, part in batch.items() if key not in self.targets}
+        return (inputs, *(batch[key] for key in self.targets))
 
     def _typed(self, batch: Any) -> Any:
         if self.given_types is None or not isinstance(batch, tuple | list):
@@ -107,7 +131,9 @@ class ForeignLoader(DecodesBatches):
     @property
     def n_inp(self) -> int:
         """How many parts of a batch go into the model; the others are targets."""
-        return super().n_inp if self._n_inp is None else self._n_inp
+        if self._n_inp is None:
+            return super().n_inp if self.targets is None else 1
+        return self._n_inp
 
     @property
     def vocab(self) -> Any:
@@ -149,7 +175,7 @@ class ForeignLoader(DecodesBatches):
         return self._like(batches)
 
     def _like(self, batches: Any) -> ForeignLoader:
-        other = ForeignLoader(batches, self.device, self.given_types, self._n_inp, self._vocab)
+        other = ForeignLoader(batches, self.device, self.given_types, self._n_inp, self._vocab, self.targets)
         other.after_batch = self.after_batch
         return other
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import Any, Protocol, Self, Unpack
 
@@ -18,8 +18,9 @@ from laminar.data.foreign import ForeignLoader
 from laminar.data.loader import DataLoader
 from laminar.data.loader_options import Device, LoaderOptions, Transforms
 from laminar.data.options import LoadersOptions, TransformedLoadersOptions
+from laminar.data.outputs import get_c
 
-__all__ = ["DataLoaders", "get_c", "loaders_of"]
+__all__ = ["DataLoaders", "loaders_of"]
 
 AnyLoader = DataLoader | ForeignLoader
 
@@ -48,6 +49,8 @@ class DataLoaders:
         types: for batches from elsewhere: the typed tensor class of each part, ``(TensorImage, TensorCategory)``.
         n_inp: for batches from elsewhere: how many parts are inputs; all but the last when None.
         vocab: for batches from elsewhere: names of the classes.
+        targets: for batches from elsewhere that are dicts: the keys of the targets; all others go into the model, as a
+            dict.
 
     >>> dls = DataLoaders([(torch.zeros(2, 3), torch.zeros(2))], [(torch.ones(2, 3), torch.ones(2))], device="cpu")
     >>> dls.valid.one_batch()[1], dls.n_inp
@@ -62,6 +65,7 @@ class DataLoaders:
         types: Sequence[type] | None = None,
         n_inp: int | None = None,
         vocab: Sequence[Any] | None = None,
+        targets: str | Sequence[str] | None = None,
     ) -> None:
         if not loaders:
             raise ConfigError("DataLoaders needs at least a training loader")
@@ -70,7 +74,7 @@ class DataLoaders:
         self.loaders: list[AnyLoader] = [
             _on_device(loader, target)
             if isinstance(loader, DecodingLoader)
-            else ForeignLoader(loader, target, types, n_inp, vocab)
+            else ForeignLoader(loader, target, types, n_inp, vocab, targets)
             for loader in loaders
         ]
         self.path = Path(path)
@@ -92,6 +96,9 @@ class DataLoaders:
 
     def __len__(self) -> int:
         return len(self.loaders)
+
+    def __iter__(self) -> Iterator[AnyLoader]:
+        return iter(self.loaders)
 
     @property
     def train(self) -> AnyLoader:
@@ -294,31 +301,6 @@ class DataLoaders:
 
 
 DecodingLoader = (DataLoader, ForeignLoader)
-
-
-class UnknownOutputsError(ConfigError, AttributeError):
-    """The data do not say how many outputs a model needs; an AttributeError too, for ``hasattr(dls, "c")`` to work."""
-
-
-def get_c(dls: Any) -> int:
-    """How many outputs a model needs for the targets of `dls`: what a transform says, else the number of classes.
-
-    Raises:
-        ConfigError: nothing says so.
-    """
-    train = dls.train
-    said = getattr(train.dataset, "c", None)
-    if said is not None:
-        return int(said)
-    for pipeline in (train.after_item, train.after_batch):
-        for transform in pipeline:
-            if getattr(transform, "c", None) is not None:
-                return int(transform.c)
-    vocab = train.vocab
-    if vocab is None:
-        raise UnknownOutputsError("the data do not say how many outputs a model needs; pass n_out=... to the learner")
-    several = isinstance(vocab, list) and vocab and isinstance(vocab[-1], list)
-    return len(vocab[-1] if several else vocab)
 
 
 def loaders_of(
