@@ -18,8 +18,8 @@ from laminar.data.labels import parent_label
 from laminar.data.lists import TfmdLists
 from laminar.data.loader import DataLoader
 from laminar.data.loaders import DataLoaders
-from laminar.data.outputs import get_c
 from laminar.data.normalize import Normalize
+from laminar.data.outputs import get_c
 from laminar.data.transforms import Categorize, Getter, IntToFloatTensor, RegressionSetup
 
 FILES = [Path(f"train/{kind}/{i}.jpg") for i in range(5) for kind in "ab"]

@@ -156,9 +156,9 @@ def test_pain_08_a_stream_is_trained_on_searched_and_predicted() -> None:
 
 
 def test_pain_08_what_is_no_loader_is_told_how_to_become_one() -> None:
-    with pytest.raises(ConfigError, match="DataLoaders.from_dsets"):
+    with pytest.raises(ConfigError, match=r"DataLoaders\.from_dsets"):
         DataLoaders(Rows(), device="cpu")
-    with pytest.raises(ConfigError, match="a stream of items.*batch_size=64"):
+    with pytest.raises(ConfigError, match=r"a stream of items.*batch_size=64"):
         DataLoaders(Stream(), device="cpu")
 
 

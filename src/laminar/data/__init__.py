@@ -22,10 +22,10 @@ from laminar.data.lists import TfmdLists
 from laminar.data.loader import DataLoader, TfmdDL
 from laminar.data.loader_options import LoaderOptions
 from laminar.data.loaders import DataLoaders
-from laminar.data.outputs import get_c
 from laminar.data.normalize import Normalize, broadcast_vec
 from laminar.data.options import LoadersOptions
 from laminar.data.orders import PartialDL, SortedDL, WeightedDL
+from laminar.data.outputs import get_c
 from laminar.data.sources import (
     FileGetter,
     ImageGetter,

@@ -50,7 +50,9 @@ class ForeignLoader(DecodesBatches):
     ) -> None:
         if not hasattr(batches, "__iter__"):
             items = hasattr(batches, "__getitem__") and hasattr(batches, "__len__")
-            remedy = "A data set of items becomes loaders by DataLoaders.from_dsets(train, valid, bs=64)." if items else ""
+            remedy = (
+                "A data set of items becomes loaders by DataLoaders.from_dsets(train, valid, bs=64)." if items else ""
+            )
             raise ConfigError(f"an iterable of batches is needed, got {type(batches).__name__}. {remedy}".rstrip())
         if isinstance(batches, torch_data.IterableDataset):
             raise ConfigError(
