@@ -10,7 +10,7 @@ from laminar.core.device import default_device, item_find, nested_reorder
 from laminar.core.encoding import concat, flatten_check, interp_1d, logit, one_hot, one_hot_decode, pca, unsqueeze
 from laminar.core.environment import show_install
 from laminar.core.errors import ConfigError
-from laminar.core.show import show_image_batch
+from laminar.core.show import show_image_batch, show_images
 
 
 def test_one_hot_vectors_are_made_and_read() -> None:
@@ -60,6 +60,14 @@ def test_a_batch_of_pictures_is_drawn_with_its_targets() -> None:
     axes = show_image_batch((torch.rand(5, 3, 4, 4), torch.arange(5)), items=4, cols=2)
     assert [ax.get_title() for ax in axes] == ["0", "1", "2", "3"]
     assert len(plt.gcf().axes) == 4
+
+
+def test_pictures_stand_in_a_row_unless_told_otherwise() -> None:
+    pictures = list(torch.rand(4, 3, 5, 5))
+    tops = lambda axes: len({round(ax.get_position().y0, 3) for ax in axes})  # noqa: E731
+    assert tops(show_images(pictures)) == 1
+    assert tops(show_images(pictures, ncols=2)) == 2
+    assert tops(show_images(pictures, nrows=2)) == 2
 
 
 def test_the_device_can_be_insisted_on() -> None:

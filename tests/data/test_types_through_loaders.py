@@ -11,7 +11,6 @@ from PIL import Image
 
 from laminar.core.device import to_device
 from laminar.core.pipeline import Pipeline
-from laminar.core.show import show_batch
 from laminar.core.titled import Category, MultiCategory, TitledFloat, TitledStr
 from laminar.core.transform import Transform
 from laminar.core.types import (
@@ -31,6 +30,7 @@ from laminar.core.types import (
     metadata,
     plain,
 )
+from laminar.data.lists import TfmdLists
 from laminar.data.loader import DataLoader
 from laminar.data.transforms import IntToFloatTensor, ToTensor
 from laminar.vision.augment import aug_transforms
@@ -120,11 +120,6 @@ def files(tmp_path: Path) -> list[Path]:
     return paths
 
 
-@show_batch.register
-def show_pairs_of_pictures(x: ImagePair, y: object, samples, ctxs=None, max_n=9, **grid):
-    return [sample.show(ctx=ctx) for sample, ctx in zip(samples, ctxs, strict=False)]
-
-
 def test_pairs_of_a_users_type_are_drawn_batched_taken_apart_and_shown(files: list[Path]) -> None:
     settings = {"after_item": [RandomResizedCrop(16), ToTensor()], "after_batch": [IntToFloatTensor()], "seed": 4}
     make = Pipeline([MakePair(files)])
@@ -199,3 +194,14 @@ def test_pain_62_the_size_in_the_metadata_is_the_pictures_after_every_transform(
         image, points = step(sample, split_idx=0)
         assert tuple(points.canvas_size) == tuple(image.shape[-2:])
     assert (sample[1] * 2).canvas_size is None
+
+
+def test_a_list_of_pairs_needs_no_registration_to_be_drawn_and_knows_its_inputs(files: list[Path]) -> None:
+    pairs = TfmdLists(files, MakePair(files), splits=[range(6), range(6, 8)])
+    dls = pairs.dataloaders(bs=3, after_item=[Resize(12), ToTensor()], after_batch=[IntToFloatTensor()], device="cpu")
+    assert dls.n_inp == 2
+    axes = dls.show_batch(max_n=3)
+    assert len(axes) == 3
+    assert {ax.get_title() for ax in axes} <= {"True", "False"}
+    assert axes[0].images[0].get_array().shape[:2] == (12, 24)
+    assert TfmdLists([1.0, 2.0]).dataloaders(bs=2, device="cpu", check=False).n_inp == 1

@@ -1,7 +1,9 @@
 """What went wrong with transforms and showing elsewhere, and must not here."""
 
+import ast
 import inspect
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from PIL import Image
 import laminar.vision.all as star
 from laminar.core.pipeline import Pipeline
 from laminar.core.types import TensorBBox, TensorImage, TensorMask, TensorPoint, plain
-from laminar.data.block import DataBlock, RegressionBlock
+from laminar.data.block import CategoryBlock, DataBlock, RegressionBlock
 from laminar.data.splitters import IndexSplitter
 from laminar.vision.augment import Dihedral, Flip, RandomErasing, RandomResizedCropGPU, Rotate, Warp, Zoom
 from laminar.vision.blocks import ImageBlock
@@ -117,3 +119,29 @@ def test_a_transform_used_by_two_loaders_at_once_keeps_nothing() -> None:
         training(picture)
         assert torch.equal(plain(validation(picture)), still)
     assert vars(step) == before
+
+
+def test_pain_31_the_star_import_can_be_read_without_running_it() -> None:
+    tree = ast.parse(Path(star.__file__).read_text())
+    bound = {
+        alias.asname or alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    bound |= {alias.asname or alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
+    bound |= {node.targets[0].id for node in tree.body if isinstance(node, ast.Assign)}
+    assert "*" not in bound
+    assert set(star.__all__) <= bound
+    assert (Path(star.__file__).parents[1] / "py.typed").exists()
+
+
+def test_two_pictures_that_are_one_input_are_drawn_side_by_side() -> None:
+    pictures = [Image.fromarray(np.full((12, 12, 3), 20 * n, dtype=np.uint8)) for n in range(8)]
+    block = DataBlock(
+        (ImageBlock, ImageBlock, CategoryBlock), n_inp=2, splitter=IndexSplitter([6, 7]),
+        getters=[lambda n: pictures[n], lambda n: pictures[n - 1], lambda n: "ab"[n % 2]],
+    )  # fmt: skip
+    loader = block.dataloaders(range(8), bs=2, device="cpu").valid
+    batch = loader.one_batch()
+    axes = loader.show_batch(batch)
+    assert [(len(ax.images), ax.get_title()) for ax in axes] == [(1, "a"), (1, ""), (1, "b"), (1, "")]
+    results = loader.show_results(batch, torch.tensor([1, 1]))
+    assert [ax.get_title() for ax in results] == ["a\nb", "", "b\nb", ""]

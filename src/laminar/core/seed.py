@@ -60,7 +60,7 @@ def set_random_states(
 
 
 @contextlib.contextmanager
-def no_random(seed: int = 42, reproducible: bool = False) -> Iterator[None]:
+def no_random(seed: int = 42, reproducible: bool = True) -> Iterator[None]:
     """Seed everything inside, and leave the generators outside as they were."""
     states = get_random_states()
     try:

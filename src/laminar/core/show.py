@@ -197,15 +197,17 @@ def show_titled_image(o: tuple[Any, Any], **kwargs: Any) -> Any:
 
 def show_images(
     ims: Sequence[Any],
-    nrows: int | None = None,
+    nrows: int = 1,
     ncols: int | None = None,
     titles: Sequence[str] | None = None,
     figsize: tuple[float, float] | None = None,
     suptitle: str | None = None,
     **kwargs: Any,
 ) -> list[Any]:
-    """Draw pictures in a grid."""
-    axes = get_grid(len(ims), nrows, ncols, figsize=figsize, title=suptitle)
+    """Draw pictures in a row, or in a grid of `nrows` or `ncols`; more rows are made where these are too few."""
+    axes = get_grid(
+        len(ims), None if ncols and nrows * ncols < len(ims) else nrows, ncols, figsize=figsize, title=suptitle
+    )
     for im, title, ax in zip(ims, titles or [""] * len(ims), axes, strict=False):
         show_image(im, ax=ax, title=title, **kwargs)
     return axes
@@ -239,7 +241,9 @@ def show_boxes(boxes: Tensor, ctx: Any = None, labels: Sequence[str] | None = No
 
 
 def show_parts(sample: Sequence[Any], ctx: Any = None, **kwargs: Any) -> Any:
-    """Let each part of a decoded sample draw itself on the axes `ctx`, in order."""
+    """Let a decoded sample, or else each part of it in order, draw itself on the axes `ctx`."""
+    if hasattr(sample, "show"):
+        return sample.show(ctx=ctx, **kwargs)
     for part in sample:
         if hasattr(part, "show"):
             ctx = part.show(ctx=ctx, **kwargs)

@@ -70,10 +70,10 @@ def _inference_arguments(dls: DataLoaders) -> dict[str, Any]:
             "DataBlock can be exported; of others, save the weights: learn.save(...)."
         )
     dataset = loader.dataset
-    lists = dataset.tls if isinstance(dataset, Datasets) else [dataset]
+    lists, n_inp = (dataset.tls, dataset.n_inp) if isinstance(dataset, Datasets) else ([dataset], 1)
     return {
-        "members": [_for_new_items(tl.tfms, number >= dataset.n_inp) for number, tl in enumerate(lists)],
-        "n_inp": dataset.n_inp,
+        "members": [_for_new_items(tl.tfms, number >= n_inp) for number, tl in enumerate(lists)],
+        "n_inp": n_inp,
         "types": list(loader.types),
         "bs": loader.bs or 1,
         "after_item": _for_new_items(loader.after_item),

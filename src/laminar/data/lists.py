@@ -50,8 +50,6 @@ class TfmdLists(Sequence[Any]):
     ([10, 20, 30], [10, 30], [20])
     """
 
-    n_inp = 1
-
     def __init__(
         self,
         items: Any,

@@ -29,7 +29,6 @@ class SplitDatasets(Protocol):
     """What loaders are built from: `Datasets`, `TfmdLists`."""
 
     dl_type: type | None
-    n_inp: int
 
     @property
     def n_subsets(self) -> int: ...

@@ -10,7 +10,7 @@ from torch import Tensor
 from laminar.core.device import to_cpu
 from laminar.core.pipeline import Pipeline
 from laminar.core.show import show_batch, show_results
-from laminar.core.types import cast
+from laminar.core.types import cast, is_showable
 from laminar.data.collation import first_items, uncollate
 
 __all__ = ["DecodesBatches", "types_of"]
@@ -123,6 +123,8 @@ class DecodesBatches:
 
     def _parts(self, batch: Any, max_n: int) -> tuple[Any, Any, list[Any]]:
         samples = self.decode_batch(batch, max_n, full=False)
+        if is_showable(batch) and isinstance(batch, tuple):  # of a class of the user's, which draws whole samples
+            return batch, None, samples
         if not isinstance(batch, tuple | list):
             return batch, None, [(sample,) for sample in samples]
         inputs, targets = tuple(batch[: self.n_inp]), tuple(batch[self.n_inp :])

@@ -97,6 +97,8 @@ from laminar.vision.side_by_side import (
     show_predicted_pictures,
     show_target_and_prediction,
     show_targets,
+    show_views,
+    show_views_with_predictions,
 )
 from laminar.vision.turning import DihedralItem, FlipItem
 
@@ -184,6 +186,8 @@ __all__ = [
     "show_predicted_pictures",
     "show_target_and_prediction",
     "show_targets",
+    "show_views",
+    "show_views_with_predictions",
     "ResizeImageOptions",
     "download_images",
     "resize_image",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Unpack
+
+from PIL import Image
 
 from laminar.core.show import (
     AxesList,
@@ -18,10 +20,18 @@ from laminar.core.show import (
     show_results,
 )
 from laminar.core.titled import MultiCategory
-from laminar.core.types import TensorBBox, TensorImageBase, TensorMask, TensorPoint
+from laminar.core.types import TensorBBox, TensorImageBase, TensorMask, TensorPoint, is_showable
 from laminar.vision.positions import LabeledBBox
 
-__all__ = ["plot_worst_targets", "show_pairs", "show_predicted_pictures", "show_target_and_prediction", "show_targets"]
+__all__ = [
+    "plot_worst_targets",
+    "show_pairs",
+    "show_predicted_pictures",
+    "show_target_and_prediction",
+    "show_targets",
+    "show_views",
+    "show_views_with_predictions",
+]
 
 
 def with_names(sample: Sequence[Any]) -> list[Any]:
@@ -35,7 +45,7 @@ def with_names(sample: Sequence[Any]) -> list[Any]:
 
 
 def _draw(ax: Any, parts: Sequence[Any]) -> Any:
-    return show_parts(with_names(parts), ctx=ax)
+    return show_parts(parts if is_showable(parts) else with_names(parts), ctx=ax)
 
 
 @show_batch.register
@@ -62,6 +72,52 @@ def show_pairs(
 ) -> AxesList:
     """Draw pictures beside the pictures that are their targets (see `laminar.core.show.show_batch`)."""
     return _beside([sample[:2] for sample in samples[:max_n]], ctxs, None, grid)
+
+
+@show_batch.register
+def show_views(
+    x: tuple,  # type: ignore[type-arg]  # several inputs; dispatch is by the bare class
+    y: object,
+    samples: Samples,
+    ctxs: Sequence[Any] | None = None,
+    max_n: int = 9,
+    **grid: Unpack[GridOptions],
+) -> AxesList:
+    """Draw several pictures that are one input side by side, the rest with the first (see `show_batch`)."""
+    if is_showable(x):  # a user's class of tuples, which draws itself
+        return draw_each(_draw, samples[:max_n], ctxs=ctxs, **grid)
+    return _beside([_views(sample) for sample in samples[:max_n]], ctxs, None, grid)
+
+
+@show_results.register
+def show_views_with_predictions(
+    x: tuple,  # type: ignore[type-arg]  # see show_views
+    y: object,
+    samples: Samples,
+    outs: Samples,
+    ctxs: Sequence[Any] | None = None,
+    max_n: int = 9,
+    **grid: Unpack[GridOptions],
+) -> AxesList:
+    """Draw several pictures that are one input, target and prediction with the first (see `show_results`)."""
+    rows = [_views((*sample, *out)) for sample, out in zip(samples[:max_n], outs, strict=False)]
+    return _beside(rows, ctxs, "Target/Prediction", grid)
+
+
+def _views(sample: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """What to draw on each axes: the first picture with all that is no picture, then the other pictures."""
+    flat = list(_flat(sample))
+    pictures = [part for part in flat if isinstance(part, TensorImageBase | Image.Image)]
+    rest = [part for part in flat if not isinstance(part, TensorImageBase | Image.Image)]
+    return [(*pictures[:1], *rest), *((picture,) for picture in pictures[1:])]
+
+
+def _flat(parts: Sequence[Any]) -> Iterator[Any]:
+    for part in parts:
+        if isinstance(part, tuple) and not hasattr(part, "show"):
+            yield from _flat(part)
+        else:
+            yield part
 
 
 @show_results.register
