@@ -11,8 +11,7 @@ from laminar.core.recipe import to_recipe
 from laminar.core.separately import Separately
 from laminar.core.transform import RandTransform, Transform
 from laminar.core.types import TensorCategory, TensorImage, plain
-from laminar.vision.augment import Rotate, aug_transforms
-from laminar.vision.crop import RandomCrop
+from laminar.vision import RandomCrop, Rotate, aug_transforms
 from laminar.vision.turning import FlipItem
 
 

@@ -15,8 +15,7 @@ from laminar.core.types import TensorImage, plain
 from laminar.data.fetching import SkipItemException
 from laminar.data.loader import DataLoader
 from laminar.data.loaders import DataLoaders
-from laminar.vision.augment import aug_transforms
-from laminar.vision.crop import RandomResizedCrop
+from laminar.vision import RandomResizedCrop, aug_transforms
 from laminar.vision.data import ImageDataLoaders
 
 

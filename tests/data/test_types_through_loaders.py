@@ -33,8 +33,7 @@ from laminar.core.types import (
 from laminar.data.lists import TfmdLists
 from laminar.data.loader import DataLoader
 from laminar.data.transforms import IntToFloatTensor, ToTensor
-from laminar.vision.augment import aug_transforms
-from laminar.vision.crop import RandomResizedCrop, Resize
+from laminar.vision import RandomResizedCrop, Resize, aug_transforms
 from laminar.vision.data import ImageDataLoaders
 from laminar.vision.images import PILImage
 

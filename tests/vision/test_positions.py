@@ -18,10 +18,9 @@ from laminar.data.loaders import DataLoaders
 from laminar.data.normalize import Normalize
 from laminar.data.splitters import IndexSplitter
 from laminar.learner import load_learner
+from laminar.vision import CropPad, RandomCrop, RandomResizedCrop, RandomResizedCropGPU, Resize, aug_transforms
 from laminar.vision.annotations import get_annotations
-from laminar.vision.augment import RandomResizedCropGPU, aug_transforms
 from laminar.vision.blocks import BBoxBlock, BBoxLblBlock, ImageBlock, PointBlock
-from laminar.vision.crop import CropPad, RandomCrop, RandomResizedCrop, Resize
 from laminar.vision.learner import vision_learner
 from laminar.vision.models.xresnet import xresnet_small
 from laminar.vision.outside import BoxesOutside, PointsOutside, bb_pad, clip_remove_empty, points_inside

@@ -10,8 +10,7 @@ from PIL import Image
 from laminar.core.errors import DataError
 from laminar.core.types import TensorImage, TensorMask, plain
 from laminar.data.loaders import DataLoaders
-from laminar.vision.augment import aug_transforms
-from laminar.vision.crop import RandomResizedCrop, Resize
+from laminar.vision import RandomResizedCrop, Resize, aug_transforms
 from laminar.vision.segmentation import SegmentationDataLoaders
 from laminar.vision.turning import FlipItem
 

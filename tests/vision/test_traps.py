@@ -15,9 +15,22 @@ from laminar.core.pipeline import Pipeline
 from laminar.core.types import TensorBBox, TensorImage, TensorMask, TensorPoint, plain
 from laminar.data.block import CategoryBlock, DataBlock, RegressionBlock
 from laminar.data.splitters import IndexSplitter
-from laminar.vision import Dihedral, Flip, RandomErasing, RandomResizedCropGPU, Rotate, Warp, Zoom
+from laminar.vision import (
+    CropPad,
+    Dihedral,
+    DihedralItem,
+    Flip,
+    FlipItem,
+    RandomCrop,
+    RandomErasing,
+    RandomResizedCrop,
+    RandomResizedCropGPU,
+    Resize,
+    Rotate,
+    Warp,
+    Zoom,
+)
 from laminar.vision.blocks import ImageBlock
-from laminar.vision.crop import CropPad, DihedralItem, FlipItem, RandomCrop, RandomResizedCrop, Resize
 from laminar.vision.images import PILImage, image_to_typed
 from laminar.vision.outside import points_inside
 
