@@ -19,8 +19,10 @@ from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset, get_worker_info
 
 from laminar.core.device import apply
+from laminar.core.errors import DataError
 from laminar.core.pipeline import Pipeline
 from laminar.core.random import item_random
+from laminar.data.bad_items import BadItem, reproducing
 from laminar.data.collation import collate
 from laminar.data.items import item_at, name_of
 
@@ -49,18 +51,19 @@ class BatchRequest(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """An answered request: the collated batch, and the numbers of the items that are in it.
+    """An answered request: the collated batch, the numbers of the items that are in it, and those left out as bad.
 
     No tuple: torch's loader turns tuples it does not know into lists, on the way from a worker and when it pins memory.
     """
 
     batch: Any
     items: Sequence[int]
+    bad: tuple[BadItem, ...] = ()
 
     def pin_memory(self, device: Any = None) -> Fetched:
         """The same with all tensors in page-locked memory; torch's loader calls it."""
         batch = apply(lambda part: part.pin_memory() if isinstance(part, Tensor) else part, self.batch)
-        return Fetched(batch, self.items)
+        return Fetched(batch, self.items, self.bad)
 
 
 class WorkerFailure:
@@ -93,6 +96,8 @@ class Fetcher(Dataset[Any]):
         create_item: makes an item of its number; None indexes `dataset`.
         create_batch: makes a batch of samples; None collates them.
         split: the split's name, for messages.
+        split_idx: the split's number, None where there are no splits.
+        skip_bad: leave out items that cannot be made, and tell of them in the answer.
     """
 
     def __init__(
@@ -103,9 +108,12 @@ class Fetcher(Dataset[Any]):
         create_item: Callable[[int], Any] | None,
         create_batch: Callable[[list[Any]], Any] | None,
         split: str,
+        split_idx: int | None = None,
+        skip_bad: bool = False,
     ) -> None:
         self.dataset, self.after_item, self.before_batch = dataset, after_item, before_batch
         self.create_item, self.create_batch, self.split = create_item, create_batch, split
+        self.split_idx, self.skip_bad = split_idx, skip_bad
 
     @property
     def deterministic(self) -> bool:
@@ -126,11 +134,11 @@ class Fetcher(Dataset[Any]):
             return Fetched(whole(request.indices), request.indices)
         quiet, quiet_batch = self.deterministic, self.before_batch.deterministic and self.create_batch is None
         with self._generators_kept(request, quiet and quiet_batch):
-            kept, samples = self._samples(request, quiet)
+            kept, samples, bad = self._samples(request, quiet)
             if not samples:
-                return Fetched(None, ())
+                return Fetched(None, (), bad)
             with _drawing(request.seed, request.epoch, -1 - request.number, quiet_batch):
-                return Fetched(self.make_batch(samples, kept), kept)
+                return Fetched(self.make_batch(samples, kept), kept, bad)
 
     def _whole_batches(self) -> Callable[[Sequence[int]], Any] | None:
         """How to get a whole batch at once, if nothing is to be done for each item."""
@@ -151,14 +159,17 @@ class Fetcher(Dataset[Any]):
             )
             raise
 
-    def _samples(self, request: BatchRequest, quiet: bool) -> tuple[Sequence[int], list[Any]]:
+    def _samples(self, request: BatchRequest, quiet: bool) -> tuple[Sequence[int], list[Any], tuple[BadItem, ...]]:
+        """The numbers of the items that were made, the samples, and the items that could not be."""
         many = getattr(self.dataset, "__getitems__", None)
-        if many is not None and quiet:
+        if many is not None and quiet and not self.skip_bad:
             samples = list(many(list(request.indices)))
-            return request.indices, [self.after_item(sample) for sample in samples] if len(self.after_item) else samples
+            if len(self.after_item):
+                samples = [self.after_item(sample) for sample in samples]
+            return request.indices, samples, ()
         create = partial(item_at, self.dataset) if self.create_item is None else self.create_item
         transform = self.after_item if len(self.after_item) else None
-        kept, samples = [], []
+        kept, samples, bad = [], [], []
         for index in request.indices:
             try:
                 with _drawing(request.seed, request.epoch, index, quiet):
@@ -168,9 +179,14 @@ class Fetcher(Dataset[Any]):
             except SkipItemException:
                 continue
             except Exception as error:
+                again = reproducing(self.split_idx, request.seed, request.epoch, index)
+                if self.skip_bad:
+                    bad.append(BadItem.of(error, self.split_idx, index, self.name_of(index), again))
+                    continue
                 error.add_note(f"while making item {index} of the {self.split}: {self.name_of(index)}")
+                error.add_note(f"This line makes it again: {again}")
                 raise
-        return kept, samples
+        return kept, samples, tuple(bad)
 
     def item(self, seed: int, epoch: int, index: int) -> Any:
         """Make one sample, and leave the caller's generators as they were.
@@ -180,7 +196,9 @@ class Fetcher(Dataset[Any]):
         """
         request, quiet = BatchRequest(seed, epoch, 0, (index,)), self.deterministic
         with self._generators_kept(request, quiet):
-            kept, samples = self._samples(request, quiet)
+            kept, samples, bad = self._samples(request, quiet)
+        if bad:
+            raise DataError(f"item {index} of the {self.split}, {bad[0].name}, cannot be made: {bad[0].error}")
         if not kept:
             raise SkipItemException(f"item {index} of the {self.split} is left out: {self.name_of(index)}")
         return samples[0]

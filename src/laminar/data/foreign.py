@@ -130,12 +130,8 @@ class ForeignLoader(DecodesBatches):
         """The classes of the parts of a batch: those given, else those found in the first batch."""
         return super().types if self.given_types is None else self.given_types
 
-    @property
-    def n_inp(self) -> int:
-        """How many parts of a batch go into the model; the others are targets."""
-        if self._n_inp is None:
-            return super().n_inp if self.targets is None else 1
-        return self._n_inp
+    def _said_n_inp(self) -> int | None:
+        return super()._said_n_inp() if self.targets is None else 1
 
     @property
     def vocab(self) -> Any:

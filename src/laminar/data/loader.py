@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from pathlib import PurePath
-from typing import Any, Never, Self, Unpack
+from typing import Any, Literal, Never, Self, Unpack
 
 import torch
 import torch.utils.data as torch_data
@@ -15,6 +15,7 @@ from laminar.core.device import to_device
 from laminar.core.errors import ConfigError, DataError, check_keywords
 from laminar.core.pipeline import Pipeline
 from laminar.core.random import batch_random, current_seed, item_random, permutation
+from laminar.data.bad_items import BadItem, BadItems
 from laminar.data.fetching import BatchRequest, EpochRequests, Fetched, Fetcher, WorkerFailure
 from laminar.data.items import distinct_items
 from laminar.data.loader_options import Device, LoaderOptions, Transforms
@@ -59,6 +60,9 @@ class DataLoader(DecodesBatches):
         seed: of the order and of all that is drawn; None takes the seed set for the run when an epoch begins.
         split_idx: 0 training, 1 validation, for transforms that run on one of them; None takes the data set's.
         do_setup: let the transforms learn from this loader what they want to know.
+        on_bad_item: what to do when an item cannot be made: ``"raise"``, or ``"skip"`` to leave it out, and keep what
+            was wrong in `bad_items`.
+        bad_item_budget: how many items ``"skip"`` may leave out: a number, or a share (a float below 1) of all.
 
     Raises:
         ConfigError: the arguments contradict each other, or leave no batch.
@@ -92,18 +96,22 @@ class DataLoader(DecodesBatches):
         seed: int | None = None,
         split_idx: int | None = None,
         do_setup: bool = True,
+        on_bad_item: Literal["raise", "skip"] = "raise",
+        bad_item_budget: float = 0.05,
         batch_size: int | None = None,
         **unknown: Never,
     ) -> None:
         check_keywords(unknown, ["dataset", *_settings_of(DataLoader), "do_setup"], type(self).__name__)
         self.dataset = dataset
-        self.bs, self.shuffle, self.drop_last, self.n = batch_size or bs, shuffle, drop_last, n
+        self.bs, self.shuffle, self.drop_last, self._limit = batch_size or bs, shuffle, drop_last, n
         self.num_workers, self.sampler, self.seed = num_workers, sampler, seed
         self.device = None if device is None else torch.device(device)
         self.create_item, self.create_batch = create_item, create_batch
         self.pin_memory, self.persistent_workers = pin_memory, persistent_workers
         self.prefetch_factor, self.timeout = prefetch_factor, timeout
         self.multiprocessing_context = multiprocessing_context
+        self.on_bad_item, self.bad_item_budget = on_bad_item, bad_item_budget
+        self._bad = BadItems(on_bad_item, bad_item_budget)
         self.split_idx = getattr(dataset, "split_idx", None) if split_idx is None else split_idx
         self.after_item = _pipeline(after_item, self.split_idx)
         self.before_batch = _pipeline(before_batch, self.split_idx)
@@ -146,7 +154,17 @@ class DataLoader(DecodesBatches):
     def n_items(self) -> int:
         """How many items an epoch has."""
         count = len(self.sampler) if isinstance(self.sampler, Sized) else len(self.dataset)
-        return count if self.n is None else min(self.n, count)
+        return count if self._limit is None else min(self._limit, count)
+
+    @property
+    def n(self) -> int:
+        """The same as `n_items`, under the name of the argument that limits it."""
+        return self.n_items
+
+    @property
+    def bad_items(self) -> list[BadItem]:
+        """The items that were left out so far since they could not be made (``on_bad_item="skip"``)."""
+        return list(self._bad.found.values())
 
     def __len__(self) -> int:
         """How many batches an epoch has."""
@@ -177,6 +195,7 @@ class DataLoader(DecodesBatches):
         for request, fetched in self._fetch_all(seed, epoch, self._batch):
             if self._epoch == epoch:  # nobody began another epoch meanwhile
                 self._batch += 1
+            self._bad.add(fetched.bad, self.n_items)
             if len(fetched.items):
                 yield self._finish(request, fetched)
         if self._epoch == epoch:
@@ -204,7 +223,10 @@ class DataLoader(DecodesBatches):
         """
         if not len(self.dataset):
             raise DataError(f"this loader has nothing to look at: its {type(self.dataset).__name__} holds no items")
-        return self.answer(BatchRequest(self._seed(), _PEEK, 0, list(indices))).batch
+        answer = self.answer(BatchRequest(self._seed(), _PEEK, 0, list(indices)))
+        if not len(answer.items):
+            raise DataError(f"none of the items {list(indices)} can be looked at: each was skipped, or cannot be made")
+        return answer.batch
 
     def requests(self, epoch: int) -> list[BatchRequest]:
         """The addresses of all batches of an epoch."""
@@ -213,7 +235,8 @@ class DataLoader(DecodesBatches):
     def answer(self, request: BatchRequest) -> Fetched:
         """Make the batch that `request` addresses, in this process, with the numbers of the items in it."""
         fetched = self._fetcher_now().fetch(request)
-        return Fetched(self._finish(request, fetched), fetched.items) if len(fetched.items) else fetched
+        self._bad.add(fetched.bad, self.n_items)
+        return Fetched(self._finish(request, fetched), fetched.items, fetched.bad) if len(fetched.items) else fetched
 
     def replay(self, epoch: int, item: int | str | PurePath | None = None, batch: int | None = None) -> Any:
         """Make a sample or a batch exactly as it was in an epoch (see `laminar.data.replaying.replay`)."""
@@ -283,6 +306,8 @@ class DataLoader(DecodesBatches):
                 self.create_item,
                 _only if self.bs is None and self.create_batch is None else self.create_batch,
                 _SPLITS.get(self.split_idx, f"split {self.split_idx}"),
+                self.split_idx,
+                self.on_bad_item == "skip",
             )
         return self._fetcher
 
@@ -317,10 +342,11 @@ class DataLoader(DecodesBatches):
         """A loader with the same settings but for `changes`; transforms count as set up, unless do_setup=True."""
         kind: Any = type(self)
         check_keywords(changes, [*_settings_of(kind), "do_setup"], f"{kind.__name__}.new")
-        settings = {name: getattr(self, name) for name in _settings_of(kind)}
+        settings = {name: getattr(self, name) for name in _settings_of(kind)} | {"n": self._limit}
         other = type(self)(self.dataset if dataset is None else dataset, **{**settings, "do_setup": False, **changes})
         if dataset is None and _MAKES_TYPES.isdisjoint(changes):
             other._types = self._types
+        other._n_inp = self._n_inp
         return other
 
     def eval_loader(self) -> Self:

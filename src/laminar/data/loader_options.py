@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 import torch
 
@@ -38,3 +38,5 @@ class LoaderOptions(TypedDict, total=False):
     seed: int | None
     split_idx: int | None
     do_setup: bool
+    on_bad_item: Literal["raise", "skip"]
+    bad_item_budget: float

@@ -13,6 +13,7 @@ import torch
 from laminar.core.device import default_device
 from laminar.core.errors import ConfigError, DataError, check_keywords
 from laminar.core.pipeline import Pipeline
+from laminar.data.bad_items import BadItem
 from laminar.data.checks import check_first_items, check_not_empty, check_targets
 from laminar.data.foreign import ForeignLoader
 from laminar.data.loader import DataLoader
@@ -133,8 +134,18 @@ class DataLoaders:
 
     @property
     def n_inp(self) -> int:
-        """How many parts of a batch go into the model; the others are targets."""
+        """How many parts of a batch go into the model; the others are targets. May be set: ``dls.n_inp = 2``."""
         return self.train.n_inp
+
+    @n_inp.setter
+    def n_inp(self, count: int) -> None:
+        for loader in self.loaders:
+            loader.n_inp = count
+
+    @property
+    def bad_items(self) -> list[BadItem]:
+        """The items of all splits that were left out so far (``on_bad_item="skip"``)."""
+        return [bad for loader in self.loaders if isinstance(loader, DataLoader) for bad in loader.bad_items]
 
     @property
     def target_types(self) -> tuple[type, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from laminar.data.loader import DataLoader
 from laminar.data.loader_options import Device, LoaderOptions, Transforms
@@ -34,6 +34,8 @@ class UnseededLoadersOptions(TypedDict, total=False):
         dl_type: class of the loaders.
         dl_kwargs: arguments for single loaders: a dict for each split.
         check: make a few items of each split at once, to find what is wrong with them (default True).
+        on_bad_item: see `DataLoader`.
+        bad_item_budget: see `DataLoader`.
     """
 
     val_bs: int | None
@@ -53,6 +55,8 @@ class UnseededLoadersOptions(TypedDict, total=False):
     dl_type: type[DataLoader] | None
     dl_kwargs: Sequence[LoaderOptions] | None
     check: bool
+    on_bad_item: Literal["raise", "skip"]
+    bad_item_budget: float
 
 
 class LoadersOptions(UnseededLoadersOptions, total=False):

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from laminar.core.device import to_cpu
+from laminar.core.errors import ConfigError
 from laminar.core.pipeline import Pipeline
 from laminar.core.show import show_batch, show_results
 from laminar.core.types import cast, is_showable
@@ -29,6 +30,7 @@ class DecodesBatches:
     after_item: Pipeline
     after_batch: Pipeline
     _types: tuple[type, ...] | None = None
+    _n_inp: int | None = None
 
     def one_batch(self) -> Any:
         """Make a single batch."""
@@ -51,9 +53,20 @@ class DecodesBatches:
 
     @property
     def n_inp(self) -> int:
-        """How many parts of a batch go into the model; the others are targets."""
-        known = getattr(self.dataset, "n_inp", None)
+        """How many parts of a batch go into the model; the others are targets. May be set."""
+        known = self._said_n_inp() if self._n_inp is None else self._n_inp
         return int(known) if known is not None else max(1, len(self.types) - 1)
+
+    @n_inp.setter
+    def n_inp(self, count: int) -> None:
+        if not 1 <= count <= len(self.types):
+            raise ConfigError(f"n_inp={count} does not fit batches of {len(self.types)} parts")
+        self._n_inp = count
+
+    def _said_n_inp(self) -> int | None:
+        """How many parts are inputs, as far as the data say so."""
+        known: int | None = getattr(self.dataset, "n_inp", None)
+        return known
 
     @property
     def target_types(self) -> tuple[type, ...]:

@@ -116,7 +116,7 @@ def _check_batch(learn: TrainingLoop, batch: Any, metrics: Sequence[Any]) -> Non
                 )
         if not any(_may_change(callback) for callback in learn.cbs):
             learn.model.eval()
-            with torch.no_grad(), _batch_norm_inputs(learn.model) as single_values:
+            with torch.no_grad(), _batch_norm_inputs(learn.model) as single_values, _saying_what_went_where(learn):
                 learn.pred = learn.model(*learn.xb)
             if single_values:
                 _check_last_batch(learn)
@@ -124,6 +124,21 @@ def _check_batch(learn: TrainingLoop, batch: Any, metrics: Sequence[Any]) -> Non
                 _check_outputs(learn)
                 _check_loss(learn)
                 _check_metrics(learn, metrics)
+
+
+@contextmanager
+def _saying_what_went_where(learn: TrainingLoop) -> Iterator[None]:
+    """Tell how the parts of a batch were divided, if the model does not take that many."""
+    try:
+        yield
+    except TypeError as error:
+        inputs, targets = len(learn.xb), len(learn.yb)
+        if inputs + targets > 2:
+            error.add_note(
+                f"The batch has {inputs + targets} parts: {inputs} went into the model, {targets} to the loss. "
+                "If they are divided otherwise, say how many are inputs: dls.n_inp = 1."
+            )
+        raise
 
 
 def _may_change(callback: Any) -> bool:

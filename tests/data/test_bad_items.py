@@ -1,0 +1,111 @@
+"""Items that cannot be made: named with a line that makes them again, or left out within a budget."""
+
+import pickle
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from laminar.core.errors import ConfigError, DataError
+from laminar.data import DataLoader, DataLoaders, Datasets
+from laminar.learner import Learner
+from laminar.nn.losses import MSELossFlat
+
+
+def halve(number: int) -> float:
+    if number % 10 == 3:
+        raise ValueError(f"{number} is unlucky")
+    return number / 2
+
+
+def loaders(count: int = 40, **options: Any) -> DataLoaders:
+    splits = [list(range(0, count - 10)), list(range(count - 10, count))]
+    dsets = Datasets(list(range(count)), [[halve], [float]], splits=splits)
+    return dsets.dataloaders(bs=5, device="cpu", check=False, **options)
+
+
+def test_an_error_names_split_item_transform_value_and_a_line_that_makes_it_again() -> None:
+    dls = loaders(shuffle=False, seed=7)
+    with pytest.raises(ValueError, match="3 is unlucky") as caught:
+        list(dls.train)
+    notes = "\n".join(caught.value.__notes__)
+    assert "item 3 of the training split" in notes
+    assert "halve" in notes
+    assert "int" in notes
+    line = notes[notes.index("dls.train.new") :].splitlines()[0]
+    with pytest.raises(ValueError, match="3 is unlucky"):
+        eval(line, {"dls": dls})
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_skipping_finishes_the_epoch_and_keeps_what_was_left_out(workers: int) -> None:
+    dls = loaders(on_bad_item="skip", bad_item_budget=5, num_workers=workers, seed=1)
+    for _ in range(2):
+        values = sorted(2 * value for x, _ in dls.train for value in x.tolist())
+        assert values == [number for number in range(30) if number % 10 != 3]
+    list(dls.valid)
+    assert [(bad.split, bad.index, bad.name) for bad in sorted(dls.bad_items, key=lambda bad: (bad.split, bad.index))] == [
+        (0, 3, "int 3"), (0, 13, "int 13"), (0, 23, "int 23"), (1, 3, "int 33"),
+    ]  # fmt: skip
+    assert "unlucky" in dls.bad_items[0].error
+    assert "halve" in dls.bad_items[0].error
+    assert pickle.loads(pickle.dumps(dls.bad_items)) == dls.bad_items
+
+
+def test_more_bad_items_than_the_budget_end_the_run_and_are_named() -> None:
+    dls = loaders(on_bad_item="skip", bad_item_budget=2, shuffle=False)
+    with pytest.raises(DataError, match="3 items could not be made, more than bad_item_budget=2") as caught:
+        list(dls.train)
+    assert "3 is unlucky" in str(caught.value)
+    share = loaders(on_bad_item="skip", bad_item_budget=0.1, shuffle=False)
+    assert len(list(share.train)) == 6
+    with pytest.raises(DataError, match="bad_item_budget=0"):
+        list(loaders(on_bad_item="skip", bad_item_budget=0, shuffle=False).train)
+
+
+def test_an_item_asked_for_is_never_skipped() -> None:
+    dls = loaders(on_bad_item="skip", bad_item_budget=5)
+    with pytest.raises(DataError, match="item 3 of the training split, int 3, cannot be made: ValueError"):
+        dls.train.item(3)
+
+
+def test_policy_and_budget_are_checked() -> None:
+    with pytest.raises(ConfigError, match='"raise" or "skip", not \'ignore\''):
+        DataLoader(range(4), on_bad_item="ignore")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="bad_item_budget"):
+        DataLoader(range(4), bad_item_budget=-1)
+
+
+def test_n_is_the_number_of_items() -> None:
+    dls = loaders(20)
+    assert (dls.train.n, dls.valid.n) == (10, 10)
+    first = DataLoader(range(9), bs=2, n=5)
+    assert (first.n, first.new(range(3)).n, first.new(range(20)).n, first.new(n=None).n) == (5, 3, 5, 9)
+
+
+class Sum(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(2, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.linear(x)
+
+
+def test_how_many_parts_are_inputs_may_be_said_later_and_an_error_says_how() -> None:
+    batch = (torch.ones(4, 2), torch.zeros(4, 1), torch.zeros(4, 1))
+    dls = DataLoaders([batch], [batch], device="cpu")
+    learn = Learner(
+        dls, Sum(), loss_func=lambda pred, one, other: MSELossFlat()(pred, one) + MSELossFlat()(pred, other)
+    )
+    with pytest.raises(TypeError) as caught:
+        learn.fit(1)
+    assert any(
+        "2 went into the model, 1 to the loss" in note and "dls.n_inp = 1" in note for note in caught.value.__notes__
+    )
+    dls.n_inp = 1
+    learn.fit(1)
+    assert (dls.n_inp, dls.valid.n_inp, dls.train.target_types) == (1, 1, (torch.Tensor, torch.Tensor))
+    with pytest.raises(ConfigError, match="n_inp=4 does not fit batches of 3 parts"):
+        dls.n_inp = 4
