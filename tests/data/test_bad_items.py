@@ -20,7 +20,7 @@ def halve(number: int) -> float:
 
 
 def loaders(count: int = 40, **options: Any) -> DataLoaders:
-    splits = [list(range(0, count - 10)), list(range(count - 10, count))]
+    splits = [list(range(count - 10)), list(range(count - 10, count))]
     dsets = Datasets(list(range(count)), [[halve], [float]], splits=splits)
     return dsets.dataloaders(bs=5, device="cpu", check=False, **options)
 
@@ -45,7 +45,7 @@ def test_skipping_finishes_the_epoch_and_keeps_what_was_left_out(workers: int) -
         values = sorted(2 * value for x, _ in dls.train for value in x.tolist())
         assert values == [number for number in range(30) if number % 10 != 3]
     list(dls.valid)
-    assert [(bad.split, bad.index, bad.name) for bad in sorted(dls.bad_items, key=lambda bad: (bad.split, bad.index))] == [
+    assert sorted((bad.split, bad.index, bad.name) for bad in dls.bad_items) == [
         (0, 3, "int 3"), (0, 13, "int 13"), (0, 23, "int 23"), (1, 3, "int 33"),
     ]  # fmt: skip
     assert "unlucky" in dls.bad_items[0].error

@@ -84,4 +84,5 @@ def reproducing(split: int | None, seed: int, epoch: int, index: int) -> str:
     >>> reproducing(0, 42, 3, 12)
     'dls.train.new(seed=42).item(12, epoch=3)'
     """
-    return f"{_LOADERS.get(split, 'loader') if split is not None else 'loader'}.new(seed={seed}).item({index}, epoch={epoch})"
+    loader = "loader" if split is None else _LOADERS.get(split, "loader")
+    return f"{loader}.new(seed={seed}).item({index}, epoch={epoch})"
