@@ -40,8 +40,10 @@ from laminar.callbacks.tracker import (
     TerminateOnNaNCallback,
     TrackerCallback,
 )
+from laminar.callbacks.verbose import VerboseCallback
 
 __all__ = [
+    "VerboseCallback",
     "Callback",
     "LearnerState",
     "before_batch_cb",
