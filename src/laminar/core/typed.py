@@ -220,7 +220,10 @@ def metadata(value: object) -> dict[str, Any]:
 
 def common_metadata(values: Sequence[object]) -> dict[str, Any]:
     """Metadata for what is made of several values: what they agree on; None where they do not."""
-    first, *others = map(metadata, values)
+    first = metadata(values[0])
+    if not first:  # pictures: nothing to compare
+        return {}
+    others = [metadata(value) for value in values[1:]]
     return {
         name: value if all(_same(other.get(name), value) for other in others) else None for name, value in first.items()
     }
