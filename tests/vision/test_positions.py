@@ -18,7 +18,15 @@ from laminar.data.loaders import DataLoaders
 from laminar.data.normalize import Normalize
 from laminar.data.splitters import IndexSplitter
 from laminar.learner import load_learner
-from laminar.vision import CropPad, RandomCrop, RandomResizedCrop, RandomResizedCropGPU, Resize, aug_transforms
+from laminar.vision import (
+    CropPad,
+    RandomCrop,
+    RandomResizedCrop,
+    RandomResizedCropGPU,
+    RatioResize,
+    Resize,
+    aug_transforms,
+)
 from laminar.vision.annotations import get_annotations
 from laminar.vision.blocks import BBoxBlock, BBoxLblBlock, ImageBlock, PointBlock
 from laminar.vision.learner import vision_learner
@@ -81,6 +89,7 @@ ITEM: dict[str, Callable[[], object]] = {
     "cut": lambda: RandomCrop((56, 70)),
     "frame": lambda: CropPad(90),
     "flip": lambda: [FlipItem(1.0), Resize(64)],
+    "ratio": lambda: RatioResize(70),
     "dihedral": lambda: [DihedralItem(), Resize(64, "pad", "zeros")],
 }
 BATCH: dict[str, Callable[[], list[object]]] = {
