@@ -144,3 +144,17 @@ def test_a_schedule_over_a_loader_without_length_is_refused_before_the_first_bat
     learn.fit(1)
     with pytest.raises(ConfigError, match=r"schedule of lr, mom .*does not say how many it has. Give it a __len__"):
         learn.fit_one_cycle(1)
+
+
+@pytest.mark.parametrize(("mult", "epochs"), [(2, 7), (1, 3), (3, 13)])
+def test_sgdr_begins_each_cycle_with_the_highest_rate(make_learner, mult: int, epochs: int) -> None:
+    learn = make_learner()
+    learn.fit_sgdr(3, 1, 0.1, cycle_mult=mult)
+    lrs = learn.recorder.lrs
+    assert len(lrs) == epochs * 4
+    starts = [0, 4, 4 + 4 * mult]
+    assert [lrs[start] for start in starts] == pytest.approx([0.1] * 3)
+    assert all(lrs[start - 1] < 0.05 for start in starts[1:])
+    assert lrs[-1] < 0.02
+    with pytest.raises(ConfigError, match="must be at least 1, got 0, 1 and 2"):
+        learn.fit_sgdr(0, 1)

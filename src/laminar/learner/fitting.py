@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self, TypedDict, Unpack
 
+import numpy as np
 from torch import nn
 from torch.optim import Optimizer
 
-from laminar.callbacks.schedule import ParamScheduler, combined_cos
+from laminar.callbacks.schedule import ParamScheduler, SchedCos, combine_scheds, combined_cos
 from laminar.core.errors import ConfigError, check_keywords, describe
 from laminar.learner.callback_list import Callbacks, as_list
 from laminar.learner.check import check_contract
@@ -215,6 +216,44 @@ class Fitting(TrainingLoop):
         rates = self._rates(lr, reset_opt)
         scheds = {"lr": combined_cos(pct_start, *_divided(rates, 1, 1, div_final))}
         self.fit(n_epoch, wd=wd, cbs=[ParamScheduler(scheds), *as_list(cbs)], start_epoch=start_epoch)
+
+    def fit_sgdr(
+        self,
+        n_cycles: int,
+        cycle_len: int,
+        lr_max: Rate = None,
+        cycle_mult: int = 2,
+        cbs: Callbacks = None,
+        reset_opt: bool = False,
+        wd: float | None = None,
+        start_epoch: int = 0,
+    ) -> None:
+        """Train in cycles, each beginning again with the highest rate and falling along a cosine (Loshchilov and
+        Hutter, "SGDR: Stochastic gradient descent with warm restarts", 2017).
+
+        Args:
+            n_cycles: how many.
+            cycle_len: epochs of the first cycle.
+            lr_max: highest learning rate; a slice or list for different ones in the groups.
+            cycle_mult: how many times longer each cycle is than the one before.
+            cbs: callbacks for this fit only.
+            reset_opt: make a new optimiser.
+            wd: weight decay.
+            start_epoch: epochs that count as done.
+
+        Raises:
+            ConfigError: cycles are counted from 1, and do not get shorter.
+        """
+        if n_cycles < 1 or cycle_len < 1 or cycle_mult < 1:
+            raise ConfigError(
+                f"n_cycles, cycle_len and cycle_mult must be at least 1, got {n_cycles}, {cycle_len} and {cycle_mult}."
+            )
+        lengths = [cycle_len * cycle_mult**number for number in range(n_cycles)]
+        rates = self._rates(lr_max, reset_opt)
+        high = _divided(rates, 1)[0]
+        cycle = SchedCos(high, np.zeros_like(high))
+        scheds = {"lr": combine_scheds([length / sum(lengths) for length in lengths], [cycle] * n_cycles)}
+        self.fit(sum(lengths), wd=wd, cbs=[ParamScheduler(scheds), *as_list(cbs)], start_epoch=start_epoch)
 
     def fine_tune(
         self,

@@ -9,9 +9,11 @@ from typing import Any
 from torch import Tensor
 
 from laminar.callbacks.predictions import EvaluateCallback, GatherPredsCallback
+from laminar.core.device import to_device
 from laminar.core.errors import ConfigError, describe
+from laminar.core.seed import get_random_states, set_random_states
 from laminar.core.transform import Transform
-from laminar.core.types import cast
+from laminar.core.types import cast, plain
 from laminar.data.foreign import in_order_of_items
 from laminar.learner.callback_list import Callbacks, as_list
 from laminar.learner.loop import TrainingLoop
@@ -19,7 +21,7 @@ from laminar.learner.model_input import loader_for_model
 from laminar.metrics.base import AvgLoss, MetricSet, mk_metric
 from laminar.nn.decoding import activation_of, decodes_of
 
-__all__ = ["evaluation_loader", "get_preds", "predict", "show_results", "validate"]
+__all__ = ["evaluation_loader", "get_preds", "predict", "show_results", "some_inputs", "validate"]
 
 
 def evaluation_loader(dls: Any, ds_idx: int = 1, dl: Any = None, model_tfms: Sequence[Transform] = ()) -> Any:
@@ -42,6 +44,19 @@ def evaluation_loader(dls: Any, ds_idx: int = 1, dl: Any = None, model_tfms: Seq
     if hasattr(dl, "eval_loader"):
         return loader_for_model(dl.eval_loader(), model_tfms)
     return in_order_of_items(dl)
+
+
+def some_inputs(learn: TrainingLoop) -> tuple[Any, ...]:
+    """The inputs of a training batch, on the learner's device, without their types; random states are as before."""
+    states = get_random_states()
+    try:
+        loader = learn.dls[0]
+        batch = loader.one_batch() if hasattr(loader, "one_batch") else next(iter(loader))
+    finally:
+        set_random_states(**states)
+    parts = batch if isinstance(batch, tuple | list) else (batch,)
+    n = getattr(learn.dls, "n_inp", None) or max(len(parts) - 1, 1)
+    return tuple(plain(to_device(part, learn.device)) for part in parts[:n])
 
 
 def validate(learn: TrainingLoop, metrics: list[Any], dl: Any, cbs: Callbacks) -> list[float | None]:

@@ -18,11 +18,13 @@ from laminar.callbacks.progress import ProgressCallback, RowPrinter
 from laminar.callbacks.recorder import Recorder
 from laminar.callbacks.table import event_rows
 from laminar.core.errors import check_keywords
-from laminar.learner import inference, lr_find, saving
+from laminar.learner import inference, lr_find, saving, tta
 from laminar.learner.callback_list import Callbacks
 from laminar.learner.export import ModelRecipe, export_learner
 from laminar.learner.fitting import Fitting, Moms
 from laminar.learner.losses_for import loss_for
+from laminar.learner.summary import ModelSummary, summarize
+from laminar.nn.decoding import loss_name
 from laminar.nn.losses import LossFunction
 from laminar.optim.groups import (
     Splitter,
@@ -200,6 +202,38 @@ class Learner(Fitting):
         loader = inference.evaluation_loader(self.dls, ds_idx, dl, self.model_tfms)
         return inference.get_preds(self, loader, with_input, with_decoded, with_loss, act, cbs)
 
+    def tta(
+        self,
+        ds_idx: int = 1,
+        dl: Any = None,
+        n: int = 4,
+        item_tfms: Any = None,
+        batch_tfms: Any = None,
+        beta: float | None = 0.25,
+        use_max: bool = False,
+    ) -> tuple[Any, Any]:
+        """Predict a whole set once as it is and `n` times augmented as in training, and average (test-time
+        augmentation).
+
+        Args:
+            ds_idx: 0 for the training set, 1 for the validation set.
+            dl: another loader instead.
+            n: augmented passes.
+            item_tfms: in place of all transforms of items, in these passes.
+            batch_tfms: in place of all transforms of batches, in these passes.
+            beta: share of the predictions without augmentation; None returns both: ``(augmented, plain), targets``.
+            use_max: take the largest prediction in place of averages.
+
+        Returns:
+            Predictions and targets (None without labels), on the CPU.
+        """
+        loader = inference.evaluation_loader(self.dls, ds_idx, dl, self.model_tfms)
+        augmented = tta.augmented_loader(loader, item_tfms, batch_tfms)
+        plain_preds, preds, targets = tta.predict_augmented(self, loader, augmented, n, use_max)
+        if use_max:
+            return torch.maximum(plain_preds, preds), targets
+        return ((preds, plain_preds) if beta is None else torch.lerp(preds, plain_preds, beta)), targets
+
     def predict(self, item: Any, with_input: bool = False) -> tuple[Any, ...]:
         """Predict one raw item (a path, a picture, ...): the decoded prediction, the decision, the probabilities.
 
@@ -230,6 +264,18 @@ class Learner(Fitting):
         """Print which callbacks are asked at which event, in order."""
         for event, names in event_rows(self.cbs):
             print(f"{event:<22} {', '.join(names) or '-'}")
+
+    show_training_loop = describe
+
+    def summary(self) -> ModelSummary:
+        """A table of the model's layers: output shapes, parameters, what is frozen; work and memory below it."""
+        result = summarize(self.model.to(self.device), inference.some_inputs(self))
+        result.about = [
+            f"Optimiser: {loss_name(self.opt_func)}; parameter groups: {len(self.param_groups())}",
+            f"Loss: {loss_name(self.loss_func)}",
+            f"Callbacks: {', '.join(callback.name for callback in self.cbs) or 'none'}",
+        ]
+        return result
 
     @property
     def smooth_loss(self) -> float | None:
