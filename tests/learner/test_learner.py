@@ -62,13 +62,17 @@ def test_writes_to_the_groups_reach_the_optimiser(make_learner) -> None:
 
 
 def test_freezing_one_group_is_an_error_with_the_remedy(make_learner) -> None:
-    for train in (lambda learn: learn.freeze(), lambda learn: learn.fine_tune(1)):
-        with pytest.raises(
-            ConfigError, match=r"would freeze nothing: the model has one group.*Give Learner a splitter"
-        ):
-            train(make_learner())
+    with pytest.raises(ConfigError, match=r"would freeze nothing: the model has one group.*Give Learner a splitter"):
+        make_learner().freeze()
     with pytest.raises(ConfigError, match="cannot freeze up to group 3: the model has 1 parameter groups"):
         make_learner().freeze_to(3)
+
+
+def test_trap_l9_fine_tuning_one_group_tells_that_nothing_is_frozen_and_trains(make_learner) -> None:
+    learn = make_learner()
+    with pytest.warns(UserWarning, match=r"one parameter group, so nothing is frozen .* give Learner a splitter"):
+        learn.fine_tune(1)
+    assert len(learn.recorder.losses) == 4
 
 
 def test_frozen_groups_do_not_move_but_their_norm_layers_do(make_learner, toys) -> None:

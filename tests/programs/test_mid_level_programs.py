@@ -1,5 +1,6 @@
 """Programs on the lower storeys, as fastai's tutorials teach to write them: they have to run as they are."""
 
+import random
 from pathlib import Path
 
 from torch.utils.data import TensorDataset
@@ -36,6 +37,77 @@ def test_own_transform_with_setup_and_decode(pets: Path) -> None:
     assert tls.train[0] == -1
     assert tls.valid[0] == 4
     assert tls.decode(tls.valid[0]) == 6
+
+
+def test_siamese_pictures_with_an_own_tuple_transform_model_and_way_to_show(pets: Path) -> None:
+    files = get_image_files(pets / "images")
+
+    class SiameseImage(TitledTuple):
+        def show(self, ctx=None, **kwargs):
+            img1, img2, same_breed = self
+            if not isinstance(img1, Tensor):
+                t1, t2 = ToTensor()(img1), ToTensor()(img2)
+            else:
+                t1, t2 = img1, img2
+            line = t1.new_zeros(t1.shape[0], t1.shape[1], 10)
+            return show_image(torch.cat([t1, line, t2], dim=2), title=same_breed, ctx=ctx, **kwargs)
+
+    def label_func(fname):
+        return fname.name.rsplit("_", 1)[0]
+
+    class SiameseTransform(Transform):
+        def __init__(self, files, label_func, splits):
+            self.labels = list({label_func(f) for f in files})
+            self.lbl2files = {lab: [f for f in files if label_func(f) == lab] for lab in self.labels}
+            self.label_func = label_func
+            self.valid = {f: self._draw(f) for f in [files[i] for i in splits[1]]}
+
+        def encodes(self, f):
+            f2, same = self.valid.get(f, self._draw(f))
+            img1, img2 = PILImage.create(f), PILImage.create(f2)
+            return SiameseImage((img1, img2, int(same)))
+
+        def _draw(self, f):
+            same = random.random() < 0.5
+            cls = self.label_func(f)
+            if not same:
+                cls = random.choice([lab for lab in self.labels if lab != cls])
+            return random.choice(self.lbl2files[cls]), same
+
+    splits = RandomSplitter(seed=3)(files)
+    tfm = SiameseTransform(files, label_func, splits)
+    tls = TfmdLists(files, tfm, splits=splits)
+    dls = tls.dataloaders(
+        after_item=[Resize(32), ToTensor], after_batch=[IntToFloatTensor, Normalize.from_stats(*imagenet_stats)], bs=8
+    )
+    assert len(dls.one_batch()) == 3
+    dls.show_batch()
+
+    class SiameseModel(Module):
+        def __init__(self, encoder, head):
+            self.encoder, self.head = encoder, head
+
+        def forward(self, x1, x2):
+            return self.head(torch.cat([self.encoder(x1), self.encoder(x2)], dim=1))
+
+    encoder = create_body(resnet18(), cut=-2)
+    head = create_head(512 * 2, 2, ps=0.5)
+    model = SiameseModel(encoder, head)
+
+    def siamese_splitter(model):
+        return [params(model.encoder), params(model.head)]
+
+    def loss_func(out, targ):
+        return CrossEntropyLossFlat()(out, targ.long())
+
+    learn = Learner(dls, model, loss_func=loss_func, splitter=siamese_splitter, metrics=accuracy)
+    learn.freeze()
+    learn.fit_one_cycle(1, 3e-3)
+    learn.unfreeze()
+    learn.fit_one_cycle(1, slice(1e-6, 1e-4))
+    preds, targs = learn.get_preds()
+    assert preds.shape == (len(splits[1]), 2)
+    assert targs.shape == (len(splits[1]),)
 
 
 def test_digits_from_raw_tensors_with_everything_by_hand() -> None:
@@ -125,3 +197,10 @@ def test_callbacks_of_the_users_own() -> None:
     assert len(learn.recorder.losses) == 8
     with learn.removed_cbs(learn.rnn_regularizer), learn.added_cbs(GradientAccumulation(16)), learn.no_bar():
         learn.fit(1)
+
+
+def test_synthetic_regression_of_the_library_itself() -> None:
+    learn = synth_learner(n_trn=5)
+    start = learn.validate()[0]
+    learn.fit(5, lr=0.1)
+    assert learn.validate()[0] < start

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from laminar.vision.all import *
 
@@ -107,3 +108,69 @@ def test_several_labels_from_a_data_frame(pascal: Path) -> None:
     preds, targs = learn.get_preds()
     assert preds.shape == targs.shape == (4, 3)
     accuracy_multi(preds, targs, thresh=0.9, sigmoid=False)
+
+
+def test_a_network_from_scratch_with_progressive_resizing_mixup_and_label_smoothing(imagenette: Path) -> None:
+    path = imagenette
+
+    def get_dls(bs, size):
+        dblock = DataBlock(
+            blocks=(ImageBlock, CategoryBlock),
+            get_items=get_image_files,
+            splitter=GrandparentSplitter(valid_name="val"),
+            get_y=parent_label,
+            item_tfms=Resize(size),
+            batch_tfms=[*aug_transforms(size=size, min_scale=0.75), Normalize.from_stats(*imagenet_stats)],
+        )
+        return dblock.dataloaders(path, bs=bs)
+
+    dls = get_dls(8, 24)
+    x, _ = dls.one_batch()
+    assert abs(x.mean(dim=[0, 2, 3])).max() < 3
+    model = xresnet18(n_out=dls.c)
+    learn = Learner(dls, model, loss_func=LabelSmoothingCrossEntropy(), metrics=accuracy, cbs=MixUp())
+    learn.fit_one_cycle(1, 3e-3)
+    learn.dls = get_dls(8, 32)
+    with pytest.warns(UserWarning, match="one parameter group, so nothing is frozen"):
+        learn.fine_tune(1, 1e-3)
+    preds, targs = learn.tta()
+    assert 0 <= accuracy(preds, targs).item() <= 1
+
+
+def test_key_points(imagenette: Path) -> None:
+    path = imagenette
+
+    def get_ctr(f):
+        return tensor([20.0, 12.0])
+
+    biwi = DataBlock(
+        blocks=(ImageBlock, PointBlock),
+        get_items=get_image_files,
+        get_y=get_ctr,
+        splitter=FuncSplitter(lambda o: o.parent.name == "n02979186"),
+        batch_tfms=aug_transforms(size=(24, 32)),
+    )
+    dls = biwi.dataloaders(path, bs=4)
+    dls.show_batch(max_n=4)
+    xb, yb = dls.one_batch()
+    assert xb.shape[-2:] == (24, 32)
+    assert yb.shape == (4, 1, 2)
+    learn = vision_learner(dls, resnet18, pretrained=False, y_range=(-1, 1))
+    assert isinstance(learn.loss_func, MSELossFlat)
+    learn.fine_tune(1, 1e-2)
+    learn.show_results(ds_idx=1, nrows=1, max_n=2)
+
+
+def test_masks_by_the_factory(imagenette: Path) -> None:
+    codes = np.array(["void", "road", "car"])
+
+    def mask_of(f):
+        return np.asarray(Image.open(f).convert("L")) // 100
+
+    dls = SegmentationDataLoaders.from_label_func(
+        imagenette, bs=4, fnames=get_image_files(imagenette), label_func=mask_of, codes=codes, item_tfms=Resize(24)
+    )
+    dls.show_batch(max_n=2)
+    x, y = dls.one_batch()
+    assert x.shape[-2:] == y.shape[-2:] == (24, 24)
+    assert list(dls.vocab) == list(codes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self, TypedDict, Unpack
@@ -276,11 +277,18 @@ class Fitting(TrainingLoop):
             div: the first rate of the second part is ``base_lr / div``.
             options: for both calls of `fit_one_cycle`: div_final, wd, moms, cbs, reset_opt.
 
-        Raises:
-            ConfigError: the model has one parameter group, so that there is nothing to freeze.
+        Warns:
+            UserWarning: the model has one parameter group, so that nothing is frozen.
         """
         check_keywords(options, FineTuneOptions, "Learner.fine_tune")
-        self.freeze()
+        if len(self.param_groups()) > 1:
+            self.freeze()
+        else:
+            warnings.warn(
+                "fine_tune: the model has one parameter group, so nothing is frozen in the first part. For layers to "
+                "be frozen, give Learner a splitter; to train all of it in one go, call fit_one_cycle.",
+                stacklevel=2,
+            )
         self.fit_one_cycle(freeze_epochs, slice(base_lr), pct_start=0.99, **options)
         self.unfreeze()
         low, high = base_lr / 2 / lr_mult, base_lr / 2

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor, nn
 from torchvision import models
 from torchvision.models import (
@@ -250,6 +251,8 @@ from laminar.learner import (
     load_learner,
     loss_for,
     register_loss,
+    synth_dbunch,
+    synth_learner,
 )  # fmt: skip
 from laminar.metrics import (
     AvgLoss,
@@ -408,7 +411,7 @@ __all__ = [
     "Dihedral", "DihedralItem", "DisplayedTransform", "EarlyStoppingCallback", "EncodedMultiCategorize",
     "EndSplitter", "F", "FileGetter", "FileSplitter", "Flatten", "Flip", "FlipItem", "FuncSplitter",
     "GatherPredsCallback", "Getter", "GradientAccumulation", "GradientClip", "GrandparentSplitter", "GroupedSplitter",
-    "Hue", "Identity", "ImageBlock", "ImageDataLoaders", "ImageGetter", "IndexSplitter", "InplaceTransform",
+    "Hue", "Identity", "Image", "ImageBlock", "ImageDataLoaders", "ImageGetter", "IndexSplitter", "InplaceTransform",
     "IntToFloatTensor", "Interpretation", "ItemGetter", "ItemTransform", "KorniaTransform", "L1LossFlat",
     "LMTensorText", "LRFinder", "LabelSmoothingCrossEntropy", "LabelSmoothingCrossEntropyFlat", "LabeledBBox",
     "Lambda", "LaminarError", "Learner", "LightTransform", "LinBnDrop", "MSELossFlat", "MaskBlock", "MaskSplitter",
@@ -445,9 +448,10 @@ __all__ = [
     "resnext101_32x8d", "resnext50_32x4d", "retain_type", "rgb2hsv", "rmse", "sequential", "set_hyper",
     "set_random_states", "set_seed", "setup_aug_tfms", "show_batch", "show_image", "show_image_batch", "show_images",
     "show_install", "show_results", "show_title", "show_titled_image", "shufflenet_v2_x1_0", "sigmoid_range", "slide",
-    "squeezenet1_0", "squeezenet1_1", "steep", "subplots", "swin_t", "swin_v2_t", "tensor", "to_concat", "to_cpu",
-    "to_detach", "to_device", "to_float", "to_half", "to_np", "top_k_accuracy", "torch", "trainable_params",
-    "typedispatch", "uniform_per_item", "unsqueeze", "untar_data", "using_attr", "valley", "verify_image",
-    "verify_images", "vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn", "vision_learner", "wide_resnet101_2",
-    "wide_resnet50_2", "xresnet101", "xresnet152", "xresnet18", "xresnet34", "xresnet50", "xresnet_small",
+    "squeezenet1_0", "squeezenet1_1", "steep", "subplots", "swin_t", "swin_v2_t", "synth_dbunch", "synth_learner",
+    "tensor", "to_concat", "to_cpu", "to_detach", "to_device", "to_float", "to_half", "to_np", "top_k_accuracy",
+    "torch", "trainable_params", "typedispatch", "uniform_per_item", "unsqueeze", "untar_data", "using_attr",
+    "valley", "verify_image", "verify_images", "vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn", "vision_learner",
+    "wide_resnet101_2", "wide_resnet50_2", "xresnet101", "xresnet152", "xresnet18", "xresnet34", "xresnet50",
+    "xresnet_small",
 ]  # fmt: skip
