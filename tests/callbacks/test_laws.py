@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from laminar.callbacks import (
+    EMA,
     Callback,
     ChannelsLast,
     CSVLogger,
@@ -34,6 +35,7 @@ CALLBACKS = {
     "channels_last": ChannelsLast,
     "clip": lambda: GradientClip(0.1),
     "csv": CSVLogger,
+    "ema": EMA,
     "early_stopping": EarlyStoppingCallback,
     "gather": GatherPredsCallback,
     "lr_finder": lambda: LRFinder(num_it=6),

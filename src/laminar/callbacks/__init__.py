@@ -5,6 +5,7 @@ from laminar.callbacks.base import Callback, LearnerState, before_batch_cb
 from laminar.callbacks.channels_last import ChannelsLast
 from laminar.callbacks.clip import GradientClip
 from laminar.callbacks.csv_logger import CSVLogger
+from laminar.callbacks.ema import EMA
 from laminar.callbacks.events import (
     EVENTS,
     CancelBackwardException,
@@ -75,6 +76,7 @@ __all__ = [
     "steep",
     "GatherPredsCallback",
     "MixedPrecision",
+    "EMA",
     "MixHandler",
     "MixUp",
     "CutMix",

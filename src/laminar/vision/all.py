@@ -59,6 +59,7 @@ from torchvision.models.mobilenetv2 import mobilenet_v2
 from torchvision.models.mobilenetv3 import mobilenet_v3_large, mobilenet_v3_small
 
 from laminar.callbacks import (
+    EMA,
     AMPMode,
     Callback,
     CancelBackwardException,
@@ -408,7 +409,7 @@ __all__ = [
     "Category", "CategoryBlock", "CategoryMap", "ChannelsLast", "ClassificationInterpretation", "ColReader",
     "ColSplitter", "ConfigError", "Contrast", "CropPad", "CrossEntropyLossFlat", "CutMix", "DataBlock", "DataError",
     "DataLoader", "DataLoaders", "Datasets", "DeterministicDihedral", "DeterministicDraw", "DeterministicFlip",
-    "Dihedral", "DihedralItem", "DisplayedTransform", "EarlyStoppingCallback", "EncodedMultiCategorize",
+    "Dihedral", "DihedralItem", "DisplayedTransform", "EMA", "EarlyStoppingCallback", "EncodedMultiCategorize",
     "EndSplitter", "F", "FileGetter", "FileSplitter", "Flatten", "Flip", "FlipItem", "FuncSplitter",
     "GatherPredsCallback", "Getter", "GradientAccumulation", "GradientClip", "GrandparentSplitter", "GroupedSplitter",
     "Hue", "Identity", "Image", "ImageBlock", "ImageDataLoaders", "ImageGetter", "IndexSplitter", "InplaceTransform",
