@@ -67,6 +67,8 @@ bench: $(PEERS)/.ready  ## loop, items and import time beside the peers (ROUNDS=
 	$(PEERS)/bin/python benchmarks/items.py --rounds $(ROUNDS) --data "$(DATA)"
 	$(PEERS)/bin/python benchmarks/imports.py --rounds $(ROUNDS)
 	$(PEERS)/bin/python benchmarks/randomness.py --rounds $(ROUNDS)
+	$(PEERS)/bin/python benchmarks/arrays.py --rounds $(ROUNDS)
+	$(PEERS)/bin/python benchmarks/loaders.py --rounds $(ROUNDS)
 
 bench-finetune: $(PEERS)/.ready  ## fine-tuning beside fastai (DATA=folder or archive, WEIGHTS=file.safetensors, ARGS="--size 160")
 	$(PEERS)/bin/python benchmarks/finetune.py --data "$(DATA)" --weights "$(WEIGHTS)" $(ARGS)

@@ -114,7 +114,11 @@ class Datasets(Sequence[tuple[Any, ...]]):
 
     def subset(self, i: int) -> Self:
         """The items of split `i`, with the transforms of that split (all but the first have those of validation)."""
-        return self._of([tl.subset(i) for tl in self.tls])
+        first, *others = self.tls
+        part = first.subset(i)  # its items are there once for all members
+        return self._of(
+            [part, *(tl.with_items(part.items, part.split_idx) if tl.items is first.items else tl.subset(i) for tl in others)]
+        )
 
     @property
     def train(self) -> Self:
@@ -133,6 +137,15 @@ class Datasets(Sequence[tuple[Any, ...]]):
     def new_empty(self) -> Self:
         """The same transforms without items."""
         return self._of([tl.new_empty() for tl in self.tls])
+
+    def for_workers(self) -> Self:
+        """The same for worker processes: a long list of names takes little memory in each."""
+        first, *others = self.tls
+        compact = first.for_workers()
+        if compact is first:
+            return self
+        # All members see the same items, which are to be there once.
+        return self._of([compact, *(tl.with_items(compact.items, tl.split_idx) if tl.items is first.items else tl for tl in others)])
 
     def _of(self, tls: list[TfmdLists]) -> Self:
         return type(self)(tls=tls, n_inp=min(self.n_inp, len(tls)), dl_type=self.dl_type)

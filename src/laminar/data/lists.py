@@ -15,6 +15,7 @@ from laminar.core.errors import DataError, describe
 from laminar.core.pipeline import Pipeline
 from laminar.core.transform import Transform
 from laminar.core.types import is_showable
+from laminar.data.compact_names import compacted
 from laminar.data.fetching import rows_of
 from laminar.data.items import as_items, item_at, take
 from laminar.data.loaders import DataLoaders, loaders_of
@@ -127,6 +128,15 @@ class TfmdLists(Sequence[Any]):
     def new_empty(self) -> Self:
         """The same transforms without items."""
         return self._like([], self.split_idx)
+
+    def for_workers(self) -> Self:
+        """The same for worker processes: a long list of names takes little memory in each."""
+        items = compacted(self.items)
+        return self if items is self.items else self.with_items(items, self.split_idx)
+
+    def with_items(self, items: Any, split_idx: int | None) -> Self:
+        """Other items with these transforms, as they are for split `split_idx`."""
+        return self._like(items, split_idx)
 
     def up_to(self, transform: Transform) -> Self:
         """The same items, transformed only by what comes before `transform`."""

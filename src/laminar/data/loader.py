@@ -16,6 +16,7 @@ from laminar.core.errors import ConfigError, DataError, check_keywords
 from laminar.core.pipeline import Pipeline
 from laminar.core.random import batch_random, current_seed, item_random, permutation
 from laminar.data.bad_items import BadItem, BadItems
+from laminar.data.compact_names import compacted
 from laminar.data.fetching import BatchRequest, EpochRequests, Fetched, Fetcher, WorkerFailure
 from laminar.data.items import distinct_items
 from laminar.data.loader_options import Device, LoaderOptions, Transforms
@@ -300,7 +301,7 @@ class DataLoader(DecodesBatches):
     def _fetcher_now(self) -> Fetcher:
         if self._fetcher is None:
             self._fetcher = Fetcher(
-                self.dataset,
+                _for_workers(self.dataset) if self.num_workers else self.dataset,
                 self.after_item,
                 self.before_batch,
                 self.create_item,
@@ -416,6 +417,11 @@ class DataLoader(DecodesBatches):
 
 
 TfmdDL = DataLoader
+
+
+def _for_workers(dataset: Any) -> Any:
+    """The data set as worker processes get it: long lists of names in little memory."""
+    return dataset.for_workers() if hasattr(dataset, "for_workers") else compacted(dataset)
 
 
 def _only(samples: list[Any]) -> Any:
