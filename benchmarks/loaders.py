@@ -1,11 +1,11 @@
 """What a loader costs beside its items: starting worker processes, and memory while epochs go by. Linux.
 
-Start: seconds from ``iter(loader)`` to the first batch, over the same small tensors, laminar's loader beside torch's own
-(and fastai's, where it is installed); the processes are stopped again outside the clock.
+Start: seconds from ``iter(loader)`` to the first batch, over the same small tensors, laminar's loader beside torch's
+own (and fastai's, where it is installed); the processes are stopped again outside the clock.
 
-Memory: a list of file names goes through a loader with workers that only look at each name. Printed after each epoch: the
-memory of all processes together, each page shared by several counted in parts (proportional set size), for laminar and
-for torch's loader over the same list.
+Memory: a list of file names goes through a loader with workers that only look at each name. Printed after each epoch:
+the memory of all processes together, each page shared by several counted in parts (proportional set size), for laminar
+and for torch's loader over the same list.
 """
 
 import argparse

@@ -117,7 +117,13 @@ class Datasets(Sequence[tuple[Any, ...]]):
         first, *others = self.tls
         part = first.subset(i)  # its items are there once for all members
         return self._of(
-            [part, *(tl.with_items(part.items, part.split_idx) if tl.items is first.items else tl.subset(i) for tl in others)]
+            [
+                part,
+                *(
+                    tl.with_items(part.items, part.split_idx) if tl.items is first.items else tl.subset(i)
+                    for tl in others
+                ),
+            ]
         )
 
     @property
@@ -145,7 +151,9 @@ class Datasets(Sequence[tuple[Any, ...]]):
         if compact is first:
             return self
         # All members see the same items, which are to be there once.
-        return self._of([compact, *(tl.with_items(compact.items, tl.split_idx) if tl.items is first.items else tl for tl in others)])
+        return self._of(
+            [compact, *(tl.with_items(compact.items, tl.split_idx) if tl.items is first.items else tl for tl in others)]
+        )
 
     def _of(self, tls: list[TfmdLists]) -> Self:
         return type(self)(tls=tls, n_inp=min(self.n_inp, len(tls)), dl_type=self.dl_type)
