@@ -1,8 +1,8 @@
 """Arrays in memory to batches: items a second, one process, one thread.
 
 Rows of a float32 array and their class numbers, as `Datasets` with a pipeline for each, shuffled, in batches of 64 on
-the CPU. laminar indexes the arrays once for a batch; with a transform of the user's it goes item by item, which is measured
-too. fastai's `Datasets` get a row by number. torch's loader over a `TensorDataset` is there for orientation.
+the CPU. laminar indexes the arrays once for a batch; with a transform of the user's it goes item by item, which is
+measured too. fastai's `Datasets` get a row by number. torch's loader over a `TensorDataset` is there for orientation.
 """
 
 import argparse
