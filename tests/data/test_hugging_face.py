@@ -57,3 +57,12 @@ def test_a_stream_comes_through_torchs_loader(points: hugging_face.Dataset) -> N
     stream = points.to_iterable_dataset().with_format("torch")
     dls = DataLoaders(TorchLoader(stream, batch_size=4), device="cpu")
     assert sum(len(batch["point"]) for batch in dls.train) == 20
+
+
+def test_a_streamed_data_set_is_gone_through_and_transformed(points: hugging_face.Dataset) -> None:
+    stream = points.to_iterable_dataset(num_shards=2)
+    pair = [lambda row: (point_of(row), side_of(row) == "right")]
+    for workers in (0, 2):
+        loader = DataLoader(stream, bs=4, after_item=pair, num_workers=workers)
+        found = torch.cat([inputs for inputs, _ in loader])
+        assert sorted(found[:, 0].tolist()) == list(range(20))

@@ -325,7 +325,7 @@ def test_more_items_in_a_batch_than_there_are_is_an_error_if_it_leaves_no_batch(
 
 
 def test_a_loader_without_items_says_so() -> None:
-    with pytest.raises(DataError, match="this loader has no batch: its list holds 0 items"):
+    with pytest.raises(DataError, match="this loader has no batch: its list holds no items"):
         DataLoader([]).one_batch()
     assert list(DataLoader([])) == []
 

@@ -46,6 +46,7 @@ from laminar.data.splitters import (
     RandomSubsetSplitter,
     TrainTestSplitter,
 )
+from laminar.data.streams import StreamDL
 from laminar.data.transfer import FileFacts, download
 from laminar.data.transforms import (
     Categorize,
@@ -105,6 +106,7 @@ __all__ = [
     "WeightedDL",
     "PartialDL",
     "SortedDL",
+    "StreamDL",
     "LoaderOptions",
     "ForeignLoader",
     "SkipItemException",

@@ -56,14 +56,14 @@ class BadItems:
         self.policy, self.budget = policy, budget
         self.found: dict[int, BadItem] = {}
 
-    def limit(self, n_items: int) -> int:
+    def limit(self, n_items: int | None) -> int:
         """How many of `n_items` may be left out: at least one, unless the budget is 0."""
-        if 0 < self.budget < 1:
+        if n_items is not None and 0 < self.budget < 1:
             return max(1, int(self.budget * n_items))
         return int(self.budget)
 
-    def add(self, items: Iterable[BadItem], n_items: int) -> None:
-        """Count items, each once.
+    def add(self, items: Iterable[BadItem], n_items: int | None) -> None:
+        """Count items, each once; there are `n_items`, as far as that is known.
 
         Raises:
             DataError: there are more than the budget allows.
@@ -72,9 +72,9 @@ class BadItems:
             self.found.setdefault(item.index, item)
         if len(self.found) > self.limit(n_items):
             named = "\n".join(f"  {bad.name}: {bad.error.splitlines()[0]}" for bad in list(self.found.values())[:5])
+            of_all = "" if n_items is None else f" of {n_items}"
             raise DataError(
-                f"{len(self.found)} items could not be made, more than bad_item_budget={self.budget} allows of "
-                f"{n_items}. The first of them:\n{named}\nFind all of them with dls.check(), or raise the budget."
+                f"{len(self.found)} items could not be made, more than bad_item_budget={self.budget} allows{of_all}. The first of them:\n{named}\nFind all of them with dls.check(), or raise the budget."
             )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.reduction import ForkingPickler
@@ -216,23 +216,6 @@ class Fetcher(Dataset[Any]):
         if raw is None or callable(raw):
             return f"item {index} of {type(self.dataset).__name__}"
         return name_of(item_at(raw, index))
-
-
-class EpochRequests:
-    """The requests of (the rest of) an epoch, as torch's loader iterates over its sampler.
-
-    It is filled anew before each epoch, so that workers can be kept from one epoch to the next.
-    """
-
-    def __init__(self) -> None:
-        self.requests: Iterable[BatchRequest] = ()
-        self.count = 0
-
-    def __iter__(self) -> Iterator[BatchRequest]:
-        return iter(self.requests)
-
-    def __len__(self) -> int:
-        return self.count
 
 
 _NOTHING = contextlib.nullcontext()

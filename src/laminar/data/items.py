@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
-from torch.utils.data import Subset
+from torch.utils.data import IterableDataset, Subset
 
 from laminar.core.errors import DataError, describe
 
-__all__ = ["as_items", "distinct_items", "folder_above", "item_at", "take", "name_of"]
+__all__ = ["as_items", "distinct_items", "folder_above", "is_stream", "item_at", "take", "name_of"]
 
 
 def as_items(items: Any) -> Any:
@@ -37,6 +37,13 @@ def as_items(items: Any) -> Any:
     if isinstance(items, Iterable):
         return list(items)
     raise DataError(f"a list of items is needed, got {describe(items)}")
+
+
+def is_stream(dataset: Any) -> bool:
+    """Whether items can only be had one after another, in the data set's own order."""
+    return isinstance(dataset, IterableDataset) or (
+        hasattr(dataset, "__iter__") and not hasattr(dataset, "__getitem__")
+    )
 
 
 def item_at(items: Any, index: int) -> Any:

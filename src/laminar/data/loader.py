@@ -5,33 +5,30 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from pathlib import PurePath
 from typing import Any, Literal, Never, Self, Unpack
 
 import torch
-import torch.utils.data as torch_data
 
 from laminar.core.device import to_device
-from laminar.core.errors import ConfigError, DataError, check_keywords
+from laminar.core.errors import ConfigError, check_keywords
 from laminar.core.pipeline import Pipeline
 from laminar.core.random import batch_random, current_seed, item_random, permutation
 from laminar.data.bad_items import BadItem, BadItems
 from laminar.data.compact_names import compacted
-from laminar.data.fetching import BatchRequest, EpochRequests, Fetched, Fetcher, WorkerFailure
-from laminar.data.items import distinct_items
+from laminar.data.fetching import BatchRequest, Fetched, Fetcher
+from laminar.data.items import distinct_items, is_stream
 from laminar.data.loader_options import Device, LoaderOptions, Transforms
-from laminar.data.replaying import replay
-from laminar.data.showing import DecodesBatches
+from laminar.data.looking import LooksAtItems
+from laminar.data.workers import Workers
 
 __all__ = ["DataLoader", "TfmdDL"]
 
-_PEEK = 1 << 40  # peeks are epochs of their own, beyond all that are trained
 _SAMPLER = -1 << 40  # address of what a sampler draws
 _MAKES_TYPES = frozenset(["after_item", "before_batch", "after_batch", "create_item", "create_batch", "split_idx"])
 _SPLITS = {0: "training split", 1: "validation split", None: "data"}
 
 
-class DataLoader(DecodesBatches):
+class DataLoader(LooksAtItems):
     """Batches of a data set, transformed item by item (in workers, if asked) and batch by batch (on the device).
 
     What an item looks like depends on (seed, epoch, item) alone: it is the same for every number of workers and every
@@ -72,6 +69,14 @@ class DataLoader(DecodesBatches):
     >>> [batch.tolist() for batch in DataLoader(range(5), bs=2)]
     [[0, 1], [2, 3], [4]]
     """
+
+    def __new__(cls, dataset: Any = None, *args: Any, **options: Any) -> DataLoader:
+        """Make a `StreamDL` of what has no items by number but can be iterated over."""
+        if cls is DataLoader and is_stream(dataset):
+            from laminar.data.streams import StreamDL  # noqa: PLC0415  # it is a DataLoader itself
+
+            return super().__new__(StreamDL)
+        return super().__new__(cls)
 
     def __init__(
         self,
@@ -118,9 +123,9 @@ class DataLoader(DecodesBatches):
         self.before_batch = _pipeline(before_batch, self.split_idx)
         self.after_batch = _pipeline(after_batch, self.split_idx)
         self._check()
-        self._epoch, self._batch, self._iterating, self._peeks = 0, 0, False, 0
+        self._epoch, self._batch, self._iterating = 0, 0, False
         self._fetcher: Fetcher | None = None
-        self._kept_workers: tuple[torch_data.DataLoader[Any], EpochRequests] | None = None
+        self._kept_workers: Workers | None = None
         if do_setup:
             self.setup()
 
@@ -130,8 +135,7 @@ class DataLoader(DecodesBatches):
                 f"DataLoader needs a data set with a length and items by number, got {type(self.dataset).__name__}. "
                 "Any iterable of batches can be given to DataLoaders(train, valid) as it is."
             )
-        if self._size < 1 or self.num_workers < 0:
-            raise ConfigError(f"bs must be at least 1 and num_workers at least 0, got {self.bs} and {self.num_workers}")
+        self._check_sizes()
         if self.shuffle and self.sampler is not None:
             raise ConfigError("shuffle=True and a sampler both say in what order items come; give one of them")
         if self.sampler is not None and not isinstance(self.sampler, Sized):
@@ -142,6 +146,10 @@ class DataLoader(DecodesBatches):
                 f"no batch at all: there are {count} items, a batch takes bs={self.bs}, and drop_last=True leaves out "
                 f"the incomplete one. Pass bs={count} or less, or drop_last=False."
             )
+
+    def _check_sizes(self) -> None:
+        if self._size < 1 or self.num_workers < 0:
+            raise ConfigError(f"bs must be at least 1 and num_workers at least 0, got {self.bs} and {self.num_workers}")
 
     def setup(self) -> None:
         """Let the transforms of items, of lists of samples and of batches learn from this loader, one after another."""
@@ -166,6 +174,10 @@ class DataLoader(DecodesBatches):
     def bad_items(self) -> list[BadItem]:
         """The items that were left out so far since they could not be made (``on_bad_item="skip"``)."""
         return list(self._bad.found.values())
+
+    def _note_bad_items(self, fetched: Fetched) -> None:
+        if fetched.bad:
+            self._bad.add(fetched.bad, self.n_items)
 
     def __len__(self) -> int:
         """How many batches an epoch has."""
@@ -196,56 +208,11 @@ class DataLoader(DecodesBatches):
         for request, fetched in self._fetch_all(seed, epoch, self._batch):
             if self._epoch == epoch:  # nobody began another epoch meanwhile
                 self._batch += 1
-            self._bad.add(fetched.bad, self.n_items)
+            self._note_bad_items(fetched)
             if len(fetched.items):
                 yield self._finish(request, fetched)
         if self._epoch == epoch:
             self._epoch, self._batch, self._iterating = epoch + 1, 0, False
-
-    def one_batch(self) -> Any:
-        """Make a single batch, in this process. Each call gives another one; the epochs to come are not affected.
-
-        Raises:
-            DataError: there are no items, or not one batch of them.
-        """
-        self._peeks += 1
-        if not len(self):
-            raise DataError(f"this loader has no batch: its {type(self.dataset).__name__} holds {self.n_items} items")
-        for request in self._requests(self._seed(), _PEEK + self._peeks, 0):
-            if len((answer := self.answer(request)).items):
-                return answer.batch
-        raise DataError("this loader has no batch: every item was skipped")
-
-    def peek(self, indices: Sequence[int]) -> Any:
-        """Make a batch of the items with these numbers, in this process; the epochs to come are not affected.
-
-        Raises:
-            DataError: there are no items.
-        """
-        if not len(self.dataset):
-            raise DataError(f"this loader has nothing to look at: its {type(self.dataset).__name__} holds no items")
-        answer = self.answer(BatchRequest(self._seed(), _PEEK, 0, list(indices)))
-        if not len(answer.items):
-            raise DataError(f"none of the items {list(indices)} can be looked at: each was skipped, or cannot be made")
-        return answer.batch
-
-    def requests(self, epoch: int) -> list[BatchRequest]:
-        """The addresses of all batches of an epoch."""
-        return list(self._requests(self._seed(), epoch, 0))
-
-    def answer(self, request: BatchRequest) -> Fetched:
-        """Make the batch that `request` addresses, in this process, with the numbers of the items in it."""
-        fetched = self._fetcher_now().fetch(request)
-        self._bad.add(fetched.bad, self.n_items)
-        return Fetched(self._finish(request, fetched), fetched.items, fetched.bad) if len(fetched.items) else fetched
-
-    def replay(self, epoch: int, item: int | str | PurePath | None = None, batch: int | None = None) -> Any:
-        """Make a sample or a batch exactly as it was in an epoch (see `laminar.data.replaying.replay`)."""
-        return replay(self, epoch, item, batch)
-
-    def item(self, index: int, epoch: int = 0) -> Any:
-        """Item number `index` after its transforms, exactly as it is (or was) in epoch `epoch`."""
-        return self._fetcher_now().item(self._seed(), epoch, index)
 
     def state_dict(self) -> dict[str, Any]:
         """Where this loader is: with `load_state_dict`, another one goes on with the next batch."""
@@ -280,28 +247,44 @@ class DataLoader(DecodesBatches):
 
     def _fetch_all(self, seed: int, epoch: int, first: int) -> Iterator[tuple[BatchRequest, Fetched]]:
         if not self.num_workers:
-            fetcher = self._fetcher_now()
-            for request in self._requests(seed, epoch, first):
-                yield request, fetcher.fetch(request)
+            yield from self._fetch_here(seed, epoch, first)
             return
         workers, self._kept_workers = self._kept_workers or self._workers(), None  # nobody else's until we are done
-        loader, pending = workers
         made_for = self._fetcher, self.device
-        requests = list(self._requests(seed, epoch, first))
-        pending.requests, pending.count = requests, len(requests)
         try:
-            for request, answer in zip(requests, loader, strict=True):
-                if isinstance(answer, WorkerFailure):
-                    answer.throw()
-                yield request, answer
+            yield from workers.answers(list(self._requests(seed, epoch, first)))
         finally:
             if self.persistent_workers and made_for == (self._fetcher, self.device):
                 self._kept_workers = workers
 
+    def _fetch_here(self, seed: int, epoch: int, first: int) -> Iterator[tuple[BatchRequest, Fetched]]:
+        fetcher = self._fetcher_now()
+        for request in self._requests(seed, epoch, first):
+            yield request, fetcher.fetch(request)
+
+    def _item_source(self) -> Any:
+        """The data set as a fetcher gets it: for worker processes, with long lists of names in little memory."""
+        if not self.num_workers:
+            return self.dataset
+        return self.dataset.for_workers() if hasattr(self.dataset, "for_workers") else compacted(self.dataset)
+
+    def _workers(self) -> Workers:
+        return Workers(self._fetcher_now(), persistent_workers=self.persistent_workers, **self._worker_settings())
+
+    def _worker_settings(self) -> dict[str, Any]:
+        on_cuda = self.device is not None and self.device.type == "cuda"
+        return {
+            "num_workers": self.num_workers,
+            "pin_memory": on_cuda if self.pin_memory is None else self.pin_memory,
+            "timeout": self.timeout,
+            "multiprocessing_context": self.multiprocessing_context,
+            "prefetch_factor": self.prefetch_factor,
+        }
+
     def _fetcher_now(self) -> Fetcher:
         if self._fetcher is None:
             self._fetcher = Fetcher(
-                _for_workers(self.dataset) if self.num_workers else self.dataset,
+                self._item_source(),
                 self.after_item,
                 self.before_batch,
                 self.create_item,
@@ -311,23 +294,6 @@ class DataLoader(DecodesBatches):
                 self.on_bad_item == "skip",
             )
         return self._fetcher
-
-    def _workers(self) -> tuple[torch_data.DataLoader[Any], EpochRequests]:
-        pending = EpochRequests()
-        on_cuda = self.device is not None and self.device.type == "cuda"
-        loader = torch_data.DataLoader(
-            self._fetcher_now(),
-            sampler=pending,
-            batch_size=None,
-            num_workers=self.num_workers,
-            pin_memory=on_cuda if self.pin_memory is None else self.pin_memory,
-            timeout=self.timeout,
-            multiprocessing_context=self.multiprocessing_context,
-            generator=torch.Generator(),  # torch draws a base seed from it, and not from the caller's generator
-            prefetch_factor=self.prefetch_factor,
-            persistent_workers=self.persistent_workers,
-        )
-        return loader, pending
 
     def _finish(self, request: BatchRequest, fetched: Fetched) -> Any:
         """Bring a batch to the device and run the batch transforms there."""
@@ -384,32 +350,6 @@ class DataLoader(DecodesBatches):
         setattr(self, event, pipeline)
         self._fetcher = self._kept_workers = self._types = None
 
-    def _one_item(self, times: int) -> Any:
-        """A batch of the first item, drawn anew `times` times."""
-        seed, epoch = self._seed(), _PEEK + self._peeks + 1
-        self._peeks += times
-        fetcher = self._fetcher_now()
-        samples = [fetcher.item(seed, epoch + again, 0) for again in range(times)]
-        # Each repetition counts as an item of its own for the batch transforms, so that each is drawn anew.
-        fetched = Fetched(fetcher.make_batch(samples, [0] * times), range(times))
-        return self._finish(BatchRequest(seed, epoch, 0, fetched.items), fetched)
-
-    def show_batch(
-        self, b: Any = None, max_n: int = 9, ctxs: Any = None, show: bool = True, unique: bool = False, **options: Any
-    ) -> Any:
-        """Show a batch, decoded: drawn by the function registered for its types (see `laminar.core.show.show_batch`).
-
-        Args:
-            b: the batch; None takes one of this loader.
-            max_n: at most so many items.
-            ctxs: axes to draw on, made when None.
-            show: False returns (inputs, targets, decoded samples) in place of drawing.
-            unique: show the first item as often as it is drawn anew by the random transforms.
-            **options: for the function that draws: nrows, ncols, figsize, ...
-        """
-        batch = self._one_item(max_n) if unique and b is None else b
-        return super().show_batch(batch, max_n=max_n, ctxs=ctxs, show=show, **options)
-
     def __repr__(self) -> str:
         workers = f", {self.num_workers} workers" if self.num_workers else ""
         batches = "each a batch" if self.bs is None else f"in {len(self)} batches of {self.bs}"
@@ -417,11 +357,6 @@ class DataLoader(DecodesBatches):
 
 
 TfmdDL = DataLoader
-
-
-def _for_workers(dataset: Any) -> Any:
-    """The data set as worker processes get it: long lists of names in little memory."""
-    return dataset.for_workers() if hasattr(dataset, "for_workers") else compacted(dataset)
 
 
 def _only(samples: list[Any]) -> Any:

@@ -76,7 +76,7 @@ def _items_and_bs(loader: Any) -> tuple[int | None, int | None]:
     """How many items a loader has, and how many make a batch, as far as it says so."""
     loader = getattr(loader, "batches", loader)
     dataset, bs = getattr(loader, "dataset", None), getattr(loader, "bs", getattr(loader, "batch_size", None))
-    n = getattr(loader, "n_items", None)
+    n = getattr(loader, "n_items", None) if _knows_length(loader) else None
     if n is None and isinstance(dataset, Sized) and not isinstance(dataset, torch_data.IterableDataset):
         n = len(dataset)
     return n, bs

@@ -1,0 +1,112 @@
+"""Looking at single batches and samples of a loader, in this process; the epochs to come are not affected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import PurePath
+from typing import Any
+
+from laminar.core.errors import DataError
+from laminar.data.fetching import BatchRequest, Fetched, Fetcher
+from laminar.data.replaying import replay
+from laminar.data.showing import DecodesBatches
+
+__all__ = ["LooksAtItems"]
+
+_PEEK = 1 << 40  # peeks are epochs of their own, beyond all that are trained
+
+
+class LooksAtItems(DecodesBatches):
+    """What a loader of requests offers for looking: single batches and samples, now or as they were in some epoch."""
+
+    _peeks = 0
+
+    def _seed(self) -> int:
+        raise NotImplementedError(f"{type(self).__name__} must define _seed")
+
+    def _fetcher_now(self) -> Fetcher:
+        raise NotImplementedError(f"{type(self).__name__} must define _fetcher_now")
+
+    def _fetch_here(self, seed: int, epoch: int, first: int) -> Iterator[tuple[BatchRequest, Fetched]]:
+        raise NotImplementedError(f"{type(self).__name__} must define _fetch_here")
+
+    def _requests(self, seed: int, epoch: int, first: int) -> Iterator[BatchRequest]:
+        raise NotImplementedError(f"{type(self).__name__} must define _requests")
+
+    def _finish(self, request: BatchRequest, fetched: Fetched) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} must define _finish")
+
+    def _note_bad_items(self, fetched: Fetched) -> None:
+        raise NotImplementedError(f"{type(self).__name__} must define _note_bad_items")
+
+    def one_batch(self) -> Any:
+        """Make a single batch, in this process. Each call gives another one; the epochs to come are not affected.
+
+        Raises:
+            DataError: there are no items, or not one batch of them.
+        """
+        self._peeks += 1
+        for request, fetched in self._fetch_here(self._seed(), _PEEK + self._peeks, 0):
+            self._note_bad_items(fetched)
+            if len(fetched.items):
+                return self._finish(request, fetched)
+        raise DataError(
+            f"this loader has no batch: its {type(self.dataset).__name__} holds no items, or each was skipped"
+        )
+
+    def peek(self, indices: Sequence[int]) -> Any:
+        """Make a batch of the items with these numbers, in this process; the epochs to come are not affected.
+
+        Raises:
+            DataError: there are no items.
+        """
+        if hasattr(self.dataset, "__len__") and not len(self.dataset):
+            raise DataError(f"this loader has nothing to look at: its {type(self.dataset).__name__} holds no items")
+        answer = self.answer(BatchRequest(self._seed(), _PEEK, 0, list(indices)))
+        if not len(answer.items):
+            raise DataError(f"none of the items {list(indices)} can be looked at: each was skipped, or cannot be made")
+        return answer.batch
+
+    def requests(self, epoch: int) -> list[BatchRequest]:
+        """The addresses of all batches of an epoch."""
+        return list(self._requests(self._seed(), epoch, 0))
+
+    def answer(self, request: BatchRequest) -> Fetched:
+        """Make the batch that `request` addresses, in this process, with the numbers of the items in it."""
+        fetched = self._fetcher_now().fetch(request)
+        self._note_bad_items(fetched)
+        return Fetched(self._finish(request, fetched), fetched.items, fetched.bad) if len(fetched.items) else fetched
+
+    def replay(self, epoch: int, item: int | str | PurePath | None = None, batch: int | None = None) -> Any:
+        """Make a sample or a batch exactly as it was in an epoch (see `laminar.data.replaying.replay`)."""
+        return replay(self, epoch, item, batch)
+
+    def item(self, index: int, epoch: int = 0) -> Any:
+        """Item number `index` after its transforms, exactly as it is (or was) in epoch `epoch`."""
+        return self._fetcher_now().item(self._seed(), epoch, index)
+
+    def _one_item(self, times: int) -> Any:
+        """A batch of the first item, drawn anew `times` times."""
+        seed, epoch = self._seed(), _PEEK + self._peeks + 1
+        self._peeks += times
+        fetcher = self._fetcher_now()
+        samples = [fetcher.item(seed, epoch + again, 0) for again in range(times)]
+        # Each repetition counts as an item of its own for the batch transforms, so that each is drawn anew.
+        fetched = Fetched(fetcher.make_batch(samples, [0] * times), range(times))
+        return self._finish(BatchRequest(seed, epoch, 0, fetched.items), fetched)
+
+    def show_batch(
+        self, b: Any = None, max_n: int = 9, ctxs: Any = None, show: bool = True, unique: bool = False, **options: Any
+    ) -> Any:
+        """Show a batch, decoded: drawn by the function registered for its types (see `laminar.core.show.show_batch`).
+
+        Args:
+            b: the batch; None takes one of this loader.
+            max_n: at most so many items.
+            ctxs: axes to draw on, made when None.
+            show: False returns (inputs, targets, decoded samples) in place of drawing.
+            unique: show the first item as often as it is drawn anew by the random transforms.
+            **options: for the function that draws: nrows, ncols, figsize, ...
+        """
+        batch = self._one_item(max_n) if unique and b is None else b
+        return super().show_batch(batch, max_n=max_n, ctxs=ctxs, show=show, **options)

@@ -1,0 +1,217 @@
+"""`StreamDL`: batches of a data set that can only be gone through from its beginning, perhaps without end."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Iterator, Sized
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+from typing import Any, Self
+
+import torch
+import torch.utils.data as torch_data
+
+from laminar.core.errors import ConfigError
+from laminar.data.fetching import BatchRequest, Fetched, Fetcher, SkipItemException, WorkerFailure
+from laminar.data.loader import DataLoader
+
+__all__ = ["StreamDL"]
+
+_ORDER = ("shuffle", "sampler", "create_item", "persistent_workers")
+
+
+class StreamDL(DataLoader):
+    """A `DataLoader` over an iterable data set: items come in the order in which it gives them.
+
+    ``DataLoader(dataset)`` makes one of these where `dataset` is a torch ``IterableDataset`` (Hugging Face's streamed
+    data sets are) or can only be iterated over. An item's address is its place in the stream, so what is drawn for it
+    does not depend on the batch size.
+
+    With workers each process goes through the data set on its own, as torch has it: the data set gives each its share
+    (``torch.utils.data.get_worker_info()``). A data set with ``set_epoch`` is told the number of each epoch.
+    `start_at` reads what it leaves out.
+
+    Args:
+        dataset: anything that can be iterated over, anew in each epoch.
+        bs: items in a batch.
+        **options: see `DataLoader`; not `shuffle`, `sampler`, `create_item` and `persistent_workers`.
+
+    Raises:
+        ConfigError: an option that needs items by number.
+    """
+
+    def __init__(self, dataset: Any, bs: int | None = 64, **options: Any) -> None:
+        super().__init__(dataset, bs, **options)
+
+    def _check(self) -> None:
+        if asked := [name for name in _ORDER if getattr(self, name)]:
+            raise ConfigError(
+                f"{asked[0]} needs items by number, and {type(self.dataset).__name__} can only be gone through in its"
+                " own order. Shuffle the stream itself, or give a data set with a length and items by number."
+            )
+        self._check_sizes()
+        if self.on_bad_item == "skip" and 0 < self.bad_item_budget < 1 and not self._knows_length():
+            raise ConfigError("bad_item_budget cannot be a share of a stream without a length; give a number of items")
+
+    def _knows_length(self) -> bool:
+        try:
+            return self.n_items >= 0
+        except TypeError:
+            return False
+
+    @property
+    def n_items(self) -> int:
+        """How many items an epoch has, as far as the stream says so.
+
+        Raises:
+            TypeError: it does not.
+        """
+        if isinstance(self.dataset, Sized):
+            count = len(self.dataset)
+            return count if self._limit is None else min(self._limit, count)
+        raise TypeError(f"{type(self.dataset).__name__} does not say how many items it has")
+
+    def _note_bad_items(self, fetched: Fetched) -> None:
+        if fetched.bad:
+            self._bad.add(fetched.bad, self.n_items if self._knows_length() else None)
+
+    def _fetch_all(self, seed: int, epoch: int, first: int) -> Iterator[tuple[BatchRequest, Fetched]]:
+        answers = self._fetch_in_workers(seed, epoch) if self.num_workers else self._fetch_here(seed, epoch, 0)
+        return itertools.islice(answers, first, None)
+
+    def _fetch_here(self, seed: int, epoch: int, first: int) -> Iterator[tuple[BatchRequest, Fetched]]:
+        return itertools.islice(_answers(self._fetcher_now(), self._plan(seed, epoch)), first, None)
+
+    def _fetch_in_workers(self, seed: int, epoch: int) -> Iterator[tuple[BatchRequest, Fetched]]:
+        source = _Shard(self._fetcher_now(), self._plan(seed, epoch))
+        loader = torch_data.DataLoader(source, batch_size=None, generator=torch.Generator(), **self._worker_settings())
+        for answer in loader:
+            if isinstance(answer, WorkerFailure):
+                answer.throw()
+            yield answer.request, answer.fetched
+
+    def _plan(self, seed: int, epoch: int) -> _Plan:
+        if hasattr(self.dataset, "set_epoch"):
+            self.dataset.set_epoch(epoch)
+        return _Plan(seed, epoch, self._size, self._limit, self.drop_last)
+
+    def _item_source(self) -> Any:
+        return Stream(self.dataset)
+
+    def replay(self, epoch: int, item: int | str | PurePath | None = None, batch: int | None = None) -> Any:
+        """Not for streams.
+
+        Raises:
+            ConfigError: always; the message says what to do.
+        """
+        raise ConfigError(
+            "what is in a batch of a stream is only known while it runs; loader.item(place, epoch) makes an item again"
+        )
+
+    def eval_loader(self) -> Self:
+        """The same items, with the transforms of validation."""
+        return self.new(drop_last=False, split_idx=1)
+
+    def __repr__(self) -> str:
+        workers = f", {self.num_workers} workers" if self.num_workers else ""
+        return f"{type(self).__name__}: a stream ({type(self.dataset).__name__}) in batches of {self._size}{workers}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """An epoch of a stream, and whose part of it this is: worker `worker` of `n_workers` has every `n_workers`-th."""
+
+    seed: int
+    epoch: int
+    size: int
+    limit: int | None
+    drop_last: bool
+    worker: int = 0
+    n_workers: int = 1
+
+    def requests(self) -> Iterator[BatchRequest]:
+        """Requests for these places, one batch after another; without end if there is no limit."""
+        for batch in itertools.count():
+            start = batch * self.size * self.n_workers + self.worker
+            stop = start + self.size * self.n_workers
+            indices = range(start, stop if self.limit is None else min(self.limit, stop), self.n_workers)
+            if len(indices) < (self.size if self.drop_last else 1):
+                return
+            yield BatchRequest(self.seed, self.epoch, batch * self.n_workers + self.worker, indices)
+
+
+def _answers(fetcher: Fetcher, plan: _Plan) -> Iterator[tuple[BatchRequest, Fetched]]:
+    """Go through the stream once, on an iterator of its own."""
+    fetcher = copy.copy(fetcher)
+    fetcher.dataset = stream = Stream(fetcher.dataset.dataset, plan.n_workers)
+    for request in plan.requests():
+        fetched = fetcher.fetch(request)
+        if stream.ended and plan.drop_last:
+            return
+        if len(fetched.items) or fetched.bad:
+            yield request, fetched
+        if stream.ended:
+            return
+
+
+class Stream:
+    """An iterable data set as items by number; going back begins anew. Beyond its end every item is skipped.
+
+    Args:
+        dataset: the iterable.
+        n_workers: how many processes share the numbers: in each, every so many-th is of its own stream.
+    """
+
+    deterministic = False
+
+    def __init__(self, dataset: Any, n_workers: int = 1) -> None:
+        self.dataset, self.n_workers = dataset, n_workers
+        self.iterator: Iterator[Any] | None = None
+        self.position, self.ended = 0, False
+
+    def __getitem__(self, index: int) -> Any:
+        wanted = index // self.n_workers
+        if self.iterator is None or wanted < self.position:
+            self.iterator, self.position, self.ended = iter(self.dataset), 0, False
+        for item in self.iterator:
+            self.position += 1
+            if self.position == wanted + 1:
+                return item
+        self.ended = True
+        raise SkipItemException(f"the stream ends before item {wanted}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"dataset": self.dataset, "n_workers": self.n_workers}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]  # begins anew in another process
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """An answer of a worker, with the request it made up itself. No tuple, for the reason `Fetched` is none."""
+
+    request: BatchRequest
+    fetched: Fetched
+
+    def pin_memory(self, device: Any = None) -> _Answer:
+        """The same in page-locked memory; torch's loader calls it."""
+        return _Answer(self.request, self.fetched.pin_memory(device))
+
+
+class _Shard(torch_data.IterableDataset[Any]):
+    """What a worker process goes through: its share of the stream, in batches."""
+
+    def __init__(self, fetcher: Fetcher, plan: _Plan) -> None:
+        self.fetcher, self.plan = fetcher, plan
+
+    def __iter__(self) -> Iterator[_Answer | WorkerFailure]:
+        worker = torch_data.get_worker_info()
+        assert worker is not None, "made for worker processes"
+        plan = replace(self.plan, worker=worker.id, n_workers=worker.num_workers)
+        try:
+            for request, fetched in _answers(self.fetcher, plan):
+                yield _Answer(request, fetched)
+        except Exception as error:  # noqa: BLE001  # not hidden: raised again in the main process, with its notes
+            yield WorkerFailure(error)
