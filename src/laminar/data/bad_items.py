@@ -74,7 +74,8 @@ class BadItems:
             named = "\n".join(f"  {bad.name}: {bad.error.splitlines()[0]}" for bad in list(self.found.values())[:5])
             of_all = "" if n_items is None else f" of {n_items}"
             raise DataError(
-                f"{len(self.found)} items could not be made, more than bad_item_budget={self.budget} allows{of_all}. The first of them:\n{named}\nFind all of them with dls.check(), or raise the budget."
+                f"{len(self.found)} items could not be made, more than bad_item_budget={self.budget} allows{of_all}. "
+                f"The first of them:\n{named}\nFind all of them with dls.check(), or raise the budget."
             )
 
 

@@ -309,7 +309,7 @@ class DataLoader(LooksAtItems):
         """A loader with the same settings but for `changes`; transforms count as set up, unless do_setup=True."""
         kind: Any = type(self)
         check_keywords(changes, [*_settings_of(kind), "do_setup"], f"{kind.__name__}.new")
-        settings = {name: getattr(self, name) for name in _settings_of(kind)} | {"n": self._limit}
+        settings = {name: self._limit if name == "n" else getattr(self, name) for name in _settings_of(kind)}
         other = type(self)(self.dataset if dataset is None else dataset, **{**settings, "do_setup": False, **changes})
         if dataset is None and _MAKES_TYPES.isdisjoint(changes):
             other._types = self._types
