@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from typing import Any, Literal, Never, Self, Unpack
+from typing import Any, ClassVar, Literal, Never, Self, Unpack
 
 import torch
 
@@ -70,13 +70,15 @@ class DataLoader(LooksAtItems):
     [[0, 1], [2, 3], [4]]
     """
 
+    _over_streams: ClassVar[type[DataLoader]]  # what is made where the data set has no items by number
+
+    def __init_subclass__(cls, over_streams: bool = False) -> None:
+        if over_streams:
+            DataLoader._over_streams = cls
+
     def __new__(cls, dataset: Any = None, *args: Any, **options: Any) -> DataLoader:
         """Make a `StreamDL` of what has no items by number but can be iterated over."""
-        if cls is DataLoader and is_stream(dataset):
-            from laminar.data.streams import StreamDL  # noqa: PLC0415  # it is a DataLoader itself
-
-            return super().__new__(StreamDL)
-        return super().__new__(cls)
+        return super().__new__(cls._over_streams if cls is DataLoader and is_stream(dataset) else cls)
 
     def __init__(
         self,
@@ -309,7 +311,8 @@ class DataLoader(LooksAtItems):
         """A loader with the same settings but for `changes`; transforms count as set up, unless do_setup=True."""
         kind: Any = type(self)
         check_keywords(changes, [*_settings_of(kind), "do_setup"], f"{kind.__name__}.new")
-        settings = {name: self._limit if name == "n" else getattr(self, name) for name in _settings_of(kind)}
+        settings: dict[str, Any] = {name: getattr(self, name) for name in _settings_of(kind) if name != "n"}
+        settings["n"] = self._limit
         other = type(self)(self.dataset if dataset is None else dataset, **{**settings, "do_setup": False, **changes})
         if dataset is None and _MAKES_TYPES.isdisjoint(changes):
             other._types = self._types

@@ -21,7 +21,7 @@ __all__ = ["StreamDL"]
 _ORDER = ("shuffle", "sampler", "create_item", "persistent_workers")
 
 
-class StreamDL(DataLoader):
+class StreamDL(DataLoader, over_streams=True):
     """A `DataLoader` over an iterable data set: items come in the order in which it gives them.
 
     ``DataLoader(dataset)`` makes one of these where `dataset` is a torch ``IterableDataset`` (Hugging Face's streamed
