@@ -134,8 +134,8 @@ class DataLoader(LooksAtItems):
     def _check(self) -> None:
         if not hasattr(self.dataset, "__len__") or not hasattr(self.dataset, "__getitem__"):
             raise ConfigError(
-                f"DataLoader needs a data set with a length and items by number, got {type(self.dataset).__name__}. "
-                "Any iterable of batches can be given to DataLoaders(train, valid) as it is."
+                "DataLoader needs a data set with a length and items by number, or one to be iterated over, got "
+                f"{type(self.dataset).__name__}."
             )
         self._check_sizes()
         if self.shuffle and self.sampler is not None:

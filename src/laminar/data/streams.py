@@ -50,6 +50,11 @@ class StreamDL(DataLoader, over_streams=True):
                 f"{asked[0]} needs items by number, and {type(self.dataset).__name__} can only be gone through in its"
                 " own order. Shuffle the stream itself, or give a data set with a length and items by number."
             )
+        if hasattr(self.dataset, "__next__"):
+            raise ConfigError(
+                f"a {type(self.dataset).__name__} can be gone through only once, and each epoch begins anew; give an object"
+                " whose __iter__ begins anew, such as a torch IterableDataset"
+            )
         self._check_sizes()
         if self.on_bad_item == "skip" and 0 < self.bad_item_budget < 1 and not self._knows_length():
             raise ConfigError("bad_item_budget cannot be a share of a stream without a length; give a number of items")
