@@ -118,7 +118,7 @@ def test_skipped_and_bad_items_leave_their_place_empty() -> None:
 def test_what_needs_items_by_number_is_refused() -> None:
     with pytest.raises(ConfigError, match="shuffle needs items by number, and Numbers can only be gone through"):
         DataLoader(Numbers(5), shuffle=True)
-    with pytest.raises(ConfigError, match="a generator can be gone through only once"):
+    with pytest.raises(ConfigError, match="a generator can be gone through once"):
         DataLoader(value for value in range(3))
     with pytest.raises(ConfigError, match="bad_item_budget cannot be a share"):
         DataLoader(Numbers(5), on_bad_item="skip")

@@ -52,7 +52,7 @@ class StreamDL(DataLoader, over_streams=True):
             )
         if hasattr(self.dataset, "__next__"):
             raise ConfigError(
-                f"a {type(self.dataset).__name__} can be gone through only once, and each epoch begins anew; give an object"
+                f"a {type(self.dataset).__name__} can be gone through once, and each epoch begins anew; give an object"
                 " whose __iter__ begins anew, such as a torch IterableDataset"
             )
         self._check_sizes()
