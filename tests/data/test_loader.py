@@ -344,9 +344,7 @@ def test_contradicting_settings_are_refused(options: dict[str, Any], message: st
 
 
 def test_what_holds_no_items_at_all_is_refused() -> None:
-    with pytest.raises(
-        ConfigError, match="or one to be iterated over, got int"
-    ):
+    with pytest.raises(ConfigError, match="or one to be iterated over, got int"):
         DataLoader(3)
 
 
