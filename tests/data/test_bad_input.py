@@ -10,7 +10,8 @@ from PIL import Image
 
 from laminar.core.errors import DataError
 from laminar.core.types import TensorImage
-from laminar.data.block import CategoryBlock, DataBlock, MultiCategoryBlock, TransformBlock
+from laminar.data.block import DataBlock
+from laminar.data.blocks import CategoryBlock, MultiCategoryBlock, TransformBlock
 from laminar.data.datasets import Datasets
 from laminar.data.labels import parent_label
 from laminar.data.sources import get_image_files

@@ -12,7 +12,8 @@ from PIL import Image
 from laminar.core.errors import ConfigError
 from laminar.core.transform import Transform
 from laminar.core.types import TensorCategory, TensorFloat, TensorImage, TensorMultiCategory
-from laminar.data.block import CategoryBlock, DataBlock, MultiCategoryBlock, RegressionBlock, TransformBlock, merged
+from laminar.data.block import DataBlock, merged
+from laminar.data.blocks import CategoryBlock, MultiCategoryBlock, RegressionBlock, TransformBlock
 from laminar.data.labels import ColReader, ItemGetter, parent_label
 from laminar.data.loaders import DataLoaders
 from laminar.data.normalize import Normalize

@@ -7,7 +7,7 @@ from torch import nn
 from torch.utils.data import DataLoader as TorchLoader
 
 from laminar.data import Categorize, DataBlock, DataLoader, DataLoaders, Datasets, RandomSplitter
-from laminar.data.block import CategoryBlock, TransformBlock
+from laminar.data.blocks import CategoryBlock, TransformBlock
 from laminar.learner import Learner
 
 SPLITS = [list(range(16)), list(range(16, 20))]

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from laminar.core.errors import DataError
-from laminar.data.block import CategoryBlock, DataBlock, TransformBlock
+from laminar.data.block import DataBlock
+from laminar.data.blocks import CategoryBlock, TransformBlock
 from laminar.data.labels import ColReader, parent_label
 from laminar.data.loaders import DataLoaders
 from laminar.data.sources import get_files

@@ -11,7 +11,8 @@ from laminar.core.errors import ConfigError, DataError
 from laminar.core.rebuilding import from_recipe
 from laminar.core.recipe import to_recipe
 from laminar.core.types import TensorCategory, TensorFloat, TensorImage, TensorImageBW, TensorMask, TensorMultiCategory
-from laminar.data.block import CategoryBlock, DataBlock
+from laminar.data.block import DataBlock
+from laminar.data.blocks import CategoryBlock
 from laminar.data.sources import get_image_files
 from laminar.data.splitters import RandomSplitter
 from laminar.vision.augment import Augment, Brightness, Flip, Rotate, aug_transforms

@@ -13,7 +13,8 @@ from PIL import Image
 import laminar.vision.all as star
 from laminar.core.pipeline import Pipeline
 from laminar.core.types import TensorBBox, TensorImage, TensorMask, TensorPoint, plain
-from laminar.data.block import CategoryBlock, DataBlock, RegressionBlock
+from laminar.data.block import DataBlock
+from laminar.data.blocks import CategoryBlock, RegressionBlock
 from laminar.data.splitters import IndexSplitter
 from laminar.vision import (
     CropPad,

@@ -2,14 +2,8 @@
 
 from laminar.data.archives import ExtractLimits
 from laminar.data.balanced_splitters import GroupedSplitter, StratifiedSplitter
-from laminar.data.block import (
-    CategoryBlock,
-    DataBlock,
-    DataBlockOptions,
-    MultiCategoryBlock,
-    RegressionBlock,
-    TransformBlock,
-)
+from laminar.data.block import DataBlock, DataBlockOptions
+from laminar.data.blocks import CategoryBlock, MultiCategoryBlock, RegressionBlock, TransformBlock
 from laminar.data.collation import collate, uncollate
 from laminar.data.datasets import Datasets
 from laminar.data.external import untar_data

@@ -10,8 +10,8 @@ from typing import Any, TypedDict, Unpack
 
 from laminar.core.adapters import to_transform
 from laminar.core.errors import ConfigError, DataError, check_keywords
-from laminar.core.pipeline import Pipeline
 from laminar.core.transform import Transform
+from laminar.data.blocks import Steps, TransformBlock, listed, made
 from laminar.data.checks import check_not_empty
 from laminar.data.datasets import Datasets
 from laminar.data.items import as_items
@@ -22,97 +22,14 @@ from laminar.data.options import LoadersOptions
 from laminar.data.splits import Splitter
 from laminar.data.splitters import RandomSplitter
 from laminar.data.summary import tell_datasets, tell_loader
-from laminar.data.transforms import (
-    Categorize,
-    EncodedMultiCategorize,
-    Getter,
-    MultiCategorize,
-    OneHotEncode,
-    RegressionSetup,
-    ToTensor,
-)
+from laminar.data.transforms import Getter
 
 __all__ = [
-    "TransformBlock",
-    "CategoryBlock",
-    "MultiCategoryBlock",
-    "RegressionBlock",
     "DataBlock",
     "DataBlockOptions",
 ]
 
-Steps = Any  # a transform, a function, or an iterable of them
 Getters = Callable[[Any], Any] | Sequence[Callable[[Any], Any]] | None
-
-
-class TransformBlock:
-    """How one kind of thing is read, batched and shown.
-
-    Args:
-        type_tfms: transforms that make the typed value of what the getter gives.
-        item_tfms: transforms of the value; `ToTensor` is always among them.
-        batch_tfms: transforms of a batch of values, on the device.
-        dl_type: class of the loaders, if this kind needs its own.
-        dls_kwargs: arguments of the loaders, if this kind needs some.
-        join_batch_tfms: makes fewer transforms of batches of those of all blocks and of the caller, if some can be done
-            in one; it changes none of them.
-    """
-
-    def __init__(
-        self,
-        type_tfms: Steps = None,
-        item_tfms: Steps = None,
-        batch_tfms: Steps = None,
-        dl_type: type[DataLoader] | None = None,
-        dls_kwargs: LoadersOptions | None = None,
-        join_batch_tfms: Callable[[Iterable[Any]], list[Transform]] | None = None,
-    ) -> None:
-        self.type_tfms, self.batch_tfms = _listed(type_tfms), _listed(batch_tfms)
-        self.item_tfms = [ToTensor(), *_listed(item_tfms)]
-        self.dl_type, self.dls_kwargs = dl_type, dls_kwargs or {}
-        self.join_batch_tfms = join_batch_tfms
-
-
-def CategoryBlock(  # a factory that reads like a class, under the name people know
-    vocab: Sequence[Any] | None = None, sort: bool = True, add_na: bool = False
-) -> TransformBlock:
-    """One class for each item.
-
-    Args:
-        vocab: the classes, whose order is kept; None to find them in the training items.
-        sort: sort the classes that were found.
-        add_na: add a class ``"#na#"`` for labels that are none of the classes.
-    """
-    return TransformBlock(type_tfms=Categorize(vocab, sort=sort, add_na=add_na))
-
-
-def MultiCategoryBlock(
-    encoded: bool = False, vocab: Sequence[Any] | None = None, add_na: bool = False
-) -> TransformBlock:
-    """Any number of classes for each item.
-
-    Args:
-        encoded: the labels come as vectors of zeros and ones already.
-        vocab: the classes; None (only if not `encoded`) to find them in the training items.
-        add_na: add a class ``"#na#"`` for labels that are none of the classes.
-
-    Raises:
-        ConfigError: encoded labels without `vocab`.
-    """
-    if not encoded:
-        return TransformBlock(type_tfms=[MultiCategorize(vocab, add_na=add_na), OneHotEncode()])
-    if vocab is None:
-        raise ConfigError("labels that are encoded already need the names of their classes: pass vocab=[...]")
-    return TransformBlock(type_tfms=EncodedMultiCategorize(vocab))
-
-
-def RegressionBlock(n_out: int | None = None) -> TransformBlock:
-    """One or several quantities for each item.
-
-    Args:
-        n_out: how many; None to take it from the first training item.
-    """
-    return TransformBlock(type_tfms=RegressionSetup(c=n_out))
 
 
 class ColumnsOptions(TypedDict, total=False):
@@ -159,7 +76,7 @@ class DataBlock:
     ) -> None:
         check_keywords(options, ["blocks", *DataBlockOptions.__annotations__], "DataBlock")
         given = blocks if isinstance(blocks, Sequence) else [blocks]
-        self.blocks = [_made(block) for block in given]
+        self.blocks = [made(block) for block in given]
         count = len(self.blocks)
         if not count:
             raise ConfigError("DataBlock needs at least one block")
@@ -171,8 +88,8 @@ class DataBlock:
         self.get_x, self.get_y = options.get("get_x"), options.get("get_y")
         self.getters = self._getters(options.get("getters"))
         self.user_item_tfms, self.user_batch_tfms = (
-            _listed(options.get("item_tfms")),
-            _listed(options.get("batch_tfms")),
+            listed(options.get("item_tfms")),
+            listed(options.get("batch_tfms")),
         )
         own = [block.dl_type for block in self.blocks if block.dl_type is not None]
         self.dl_type = options.get("dl_type") or (own[0] if own else None)
@@ -362,23 +279,6 @@ class _Zipped:
 
     def __repr__(self) -> str:
         return "columns" if self.get_columns is None else _called(self.get_columns)
-
-
-def _made(block: Any) -> TransformBlock:
-    made = block if isinstance(block, TransformBlock) or not callable(block) else block()
-    if not isinstance(made, TransformBlock):
-        raise ConfigError(f"a block is a TransformBlock or a function that makes one, got {block!r}")
-    return made
-
-
-def _listed(steps: Steps) -> list[Any]:
-    if steps is None:
-        return []
-    if isinstance(steps, Pipeline):
-        return list(steps.transforms)
-    if isinstance(steps, Iterable) and not callable(steps):
-        return [step for step in steps if step is not None]
-    return [steps]
 
 
 def _fresh(steps: Iterable[Any]) -> list[Transform]:

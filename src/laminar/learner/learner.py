@@ -26,10 +26,7 @@ from laminar.learner.losses_for import loss_for
 from laminar.learner.summary import ModelSummary, summarize
 from laminar.nn.decoding import loss_name
 from laminar.nn.losses import LossFunction
-from laminar.optim.groups import (
-    Splitter,
-    trainable_params,
-)
+from laminar.optim.groups import Splitter, trainable_params
 from laminar.optim.optimizers import Adam
 
 __all__ = ["Learner", "LearnerOptions"]

@@ -8,7 +8,7 @@ from typing import Any
 from laminar.core.errors import ConfigError, DataError
 from laminar.core.transform import Transform
 from laminar.core.types import TensorMask, plain
-from laminar.data.block import TransformBlock
+from laminar.data.blocks import TransformBlock
 from laminar.data.transforms import IntToFloatTensor, MultiCategorize
 from laminar.vision.augment import setup_aug_tfms
 from laminar.vision.images import PILBase, PILImage, PILMask

@@ -10,7 +10,8 @@ from typing import Any, Unpack
 
 from laminar.core.errors import DataError, check_keywords, require, suggest
 from laminar.core.transform import ItemTransform
-from laminar.data.block import CategoryBlock, DataBlock, MultiCategoryBlock, RegressionBlock
+from laminar.data.block import DataBlock
+from laminar.data.blocks import CategoryBlock, MultiCategoryBlock, RegressionBlock
 from laminar.data.labels import ColReader, RegexLabeller, parent_label
 from laminar.data.loaders import DataLoaders
 from laminar.data.options import UnseededLoadersOptions
