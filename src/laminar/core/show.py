@@ -91,11 +91,21 @@ def get_grid(
     ncols = ncols or math.ceil(n / nrows)
     columns, count = (ncols * 2, n * 2) if double else (ncols, n)
     room = (columns * 3.0, nrows * (3.0 + 0.3 * (lines - 1)) + (0.3 if title else 0.0))
-    _, axes = subplots(nrows, columns, figsize=figsize or room, suptitle=title)
+    figure, axes = subplots(nrows, columns, figsize=figsize or room, suptitle=title)
+    _make_room(figure, nrows, lines, bool(title))
     flat = np.atleast_1d(np.asarray(axes, dtype=object)).flatten().tolist()
     for ax in flat[count:]:
         ax.set_axis_off()
     return AxesList(flat[:count])
+
+
+def _make_room(figure: Any, nrows: int, lines: int, has_title: bool) -> None:
+    """Keep the `lines` of text above each of the axes free of the row above and of the figure's title."""
+    height, text = figure.get_size_inches()[1], 0.12 + 0.21 * lines  # inches
+    top = text + (0.32 if has_title else 0.0)
+    of_axes = (height * 0.89 - top - text * (nrows - 1)) / nrows
+    if of_axes > text / 2:  # else the figure is too small for anything
+        figure.subplots_adjust(top=1 - top / height, hspace=text / of_axes)
 
 
 class GridOptions(TypedDict, total=False):
