@@ -8,18 +8,20 @@ from torch import nn
 
 from laminar.core.errors import WeightsError
 from laminar.learner import load_model, save_model
-from laminar.optim import SGD
+from laminar.optim import SGD, Lamb, Muon, ranger
 
 
 def equal(a: nn.Module, b: nn.Module) -> bool:
     return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
 
 
-@pytest.mark.parametrize("opt_func", [torch.optim.AdamW, torch.optim.SGD, torch.optim.RMSprop, None])
+@pytest.mark.parametrize(
+    "opt_func", [torch.optim.AdamW, torch.optim.SGD, torch.optim.RMSprop, Lamb, Muon, ranger, None]
+)
 def test_weights_and_optimiser_come_back_and_training_goes_on_the_same(make_learner, opt_func) -> None:
     options = {"opt_func": opt_func} if opt_func else {}
     learn = make_learner(**options)
-    learn.fit(1, 0.05)
+    learn.fit_one_cycle(1, 0.05)
     file = learn.save("stage-1")
     assert file == learn.path / "models" / "stage-1.safetensors"
     other = make_learner(**options).load("stage-1")

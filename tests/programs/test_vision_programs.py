@@ -137,6 +137,20 @@ def test_a_network_from_scratch_with_progressive_resizing_mixup_and_label_smooth
     assert 0 <= accuracy(preds, targs).item() <= 1
 
 
+def test_flat_cosine_with_ranger_and_top_k(imagenette: Path) -> None:
+    dls = ImageDataLoaders.from_folder(imagenette, valid="val", item_tfms=Resize(24), bs=8)
+    learn = Learner(
+        dls,
+        xresnet18(n_out=dls.c),
+        opt_func=ranger,
+        loss_func=CrossEntropyLossFlat(),
+        metrics=[accuracy, partial(top_k_accuracy, k=2)],
+        cbs=[SaveModelCallback(), EarlyStoppingCallback(patience=3), CSVLogger()],
+    )
+    learn.fit_flat_cos(1, 1e-3)
+    assert (learn.path / "history.csv").exists()
+
+
 def test_key_points(imagenette: Path) -> None:
     path = imagenette
 

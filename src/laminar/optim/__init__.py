@@ -1,5 +1,6 @@
 """Optimisers (torch's own, under fastai's names) and the parameter groups they work on."""
 
+from laminar.optim.foreach import ForeachOptimizer
 from laminar.optim.groups import (
     HyperSetter,
     Splitter,
@@ -16,12 +17,29 @@ from laminar.optim.groups import (
     spread,
     trainable_params,
 )
+from laminar.optim.lamb import Lamb
+from laminar.optim.larc import Larc
+from laminar.optim.lion import Lion
+from laminar.optim.lookahead import Lookahead, ranger
+from laminar.optim.muon import Muon
 from laminar.optim.optimizers import SGD, Adam, DecoupledRMSprop, DecoupledSGD, OptimWrapper, RMSProp
+from laminar.optim.qhadam import QHAdam
+from laminar.optim.radam import CalibratedRAdam, RAdam
 
 __all__ = [
     "Adam",
     "SGD",
     "RMSProp",
+    "RAdam",
+    "Lamb",
+    "Larc",
+    "QHAdam",
+    "Lion",
+    "Muon",
+    "Lookahead",
+    "ranger",
+    "CalibratedRAdam",
+    "ForeachOptimizer",
     "OptimWrapper",
     "DecoupledSGD",
     "DecoupledRMSprop",
