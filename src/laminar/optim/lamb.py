@@ -64,8 +64,8 @@ class Lamb(ForeachOptimizer):
         torch._foreach_div_(directions, roots)
 
         def local_rate(own: Tensor, direction: Tensor) -> Tensor:
-            ratio: Tensor = (own / direction).clamp(max=_LARGEST_RATIO)
-            return -lr * ratio
+            rate: Tensor = -lr * (own / direction).clamp(max=_LARGEST_RATIO)
+            return rate
 
         rates = rates_by_length(weights, directions, local_rate, -lr)
         torch._foreach_mul_(directions, rates)
