@@ -88,9 +88,8 @@ class ProgressCallback(Callback):
 
     def _begin(self) -> None:
         if self._master is not None:
-            n = len(self.dl) if hasattr(self.dl, "__len__") else None
-            total = "noinfer" if n is None else n
-            self._bar = fastprogress.progress_bar(range(n or 0), total=total, parent=self._master, leave=False)
+            n = self.learn.n_iter
+            self._bar = fastprogress.progress_bar(range(n), total=n or "noinfer", parent=self._master, leave=False)
             self._bar.update(0)
             self._next_update = 0.0
 

@@ -16,7 +16,7 @@ from laminar.core.errors import ConfigError, check_keywords, describe
 from laminar.learner.callback_list import Callbacks, as_list
 from laminar.learner.check import check_contract
 from laminar.learner.freezing import freeze_groups
-from laminar.learner.loop import TrainingLoop
+from laminar.learner.transaction import Transactional, transaction
 from laminar.metrics.base import mk_metrics
 from laminar.optim.groups import (
     Splitter,
@@ -45,7 +45,7 @@ class FineTuneOptions(TypedDict, total=False):
     reset_opt: bool
 
 
-class Fitting(TrainingLoop):
+class Fitting(Transactional):
     """What `Learner` does to train; made by `Learner` alone."""
 
     opt_func: Callable[..., Optimizer]
@@ -120,6 +120,7 @@ class Fitting(TrainingLoop):
 
     # ---- training ----------------------------------------------------------------------------------------------------
 
+    @transaction
     def fit(
         self,
         n_epoch: int,
@@ -157,6 +158,7 @@ class Fitting(TrainingLoop):
                 set_hyper(opt, "wd", decay)
             self._fit(n_epoch, start_epoch)
 
+    @transaction
     def fit_one_cycle(
         self,
         n_epoch: int,
@@ -191,6 +193,7 @@ class Fitting(TrainingLoop):
             scheds["mom"] = combined_cos(pct_start, *(moms or self.moms))
         self.fit(n_epoch, wd=wd, cbs=[ParamScheduler(scheds), *as_list(cbs)], start_epoch=start_epoch)
 
+    @transaction
     def fit_flat_cos(
         self,
         n_epoch: int,
@@ -218,6 +221,7 @@ class Fitting(TrainingLoop):
         scheds = {"lr": combined_cos(pct_start, *_divided(rates, 1, 1, div_final))}
         self.fit(n_epoch, wd=wd, cbs=[ParamScheduler(scheds), *as_list(cbs)], start_epoch=start_epoch)
 
+    @transaction
     def fit_sgdr(
         self,
         n_cycles: int,
@@ -256,6 +260,7 @@ class Fitting(TrainingLoop):
         scheds = {"lr": combine_scheds([length / sum(lengths) for length in lengths], [cycle] * n_cycles)}
         self.fit(sum(lengths), wd=wd, cbs=[ParamScheduler(scheds), *as_list(cbs)], start_epoch=start_epoch)
 
+    @transaction
     def fine_tune(
         self,
         epochs: int,

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Never, Self, TypedDict, Unpack
+from typing import Any, Never, Self, TypedDict
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from laminar.callbacks.channels_last import ChannelsLast
 from laminar.callbacks.lr_finder import valley
-from laminar.callbacks.mixed_precision import AMPMode, MixedPrecision, ScalerOptions
 from laminar.callbacks.progress import ProgressCallback, RowPrinter
 from laminar.callbacks.recorder import Recorder
 from laminar.callbacks.table import event_rows
@@ -24,6 +21,7 @@ from laminar.learner.export import ModelRecipe, export_learner
 from laminar.learner.fitting import Fitting, Moms
 from laminar.learner.losses_for import loss_for
 from laminar.learner.summary import ModelSummary, summarize
+from laminar.learner.switches import Switches
 from laminar.nn.decoding import loss_name
 from laminar.nn.losses import LossFunction
 from laminar.optim.groups import Splitter, trainable_params
@@ -49,9 +47,10 @@ class LearnerOptions(TypedDict, total=False):
     moms: Moms
     default_cbs: bool
     check: bool
+    undoable: bool
 
 
-class Learner(Fitting):
+class Learner(Fitting, Switches):
     """Data, model, loss, optimiser, callbacks and metrics, and everything one does with them.
 
     ``learn.recorder``, ``learn.mixed_precision``, ... find a callback by its name.
@@ -73,6 +72,7 @@ class Learner(Fitting):
         moms: momentum at start, middle and end of `fit_one_cycle`.
         default_cbs: begin with `Recorder` and `ProgressCallback`.
         check: before the first fit, try a few items on model, loss and metrics (see `laminar.learner.check`).
+        undoable: keep a copy of weights and optimiser in main memory before each call that trains, for `undo`.
 
     Raises:
         ConfigError: no loss was given and none follows from the data.
@@ -97,6 +97,7 @@ class Learner(Fitting):
         moms: Moms = (0.95, 0.85, 0.95),
         default_cbs: bool = True,
         check: bool = True,
+        undoable: bool = True,
         **unknown: Never,
     ) -> None:
         check_keywords(unknown, ["dls", "model", *LearnerOptions.__annotations__], type(self).__name__)
@@ -109,6 +110,7 @@ class Learner(Fitting):
         self.model_recipe: ModelRecipe | None = None  # how to build the model anew, for `export`
         self._groups: tuple[nn.Module, list[list[nn.Parameter]]] | None = None
         self._checked: list[Any] = []
+        self._begin_keeping_runs(undoable)
         self.add_cbs([Recorder, ProgressCallback] if default_cbs else None)
         self.add_cbs(cbs)
 
@@ -348,54 +350,3 @@ class Learner(Fitting):
         file = self.path / fname
         export_learner(self, file)
         return file
-
-    # ---- switches ----------------------------------------------------------------------------------------------------
-
-    def to_fp16(self, **scaler_options: Unpack[ScalerOptions]) -> Self:
-        """Train in float16 where that is safe (on an accelerator)."""
-        self.remove_cb(MixedPrecision)
-        return self.add_cb(MixedPrecision(AMPMode.FP16, **scaler_options))
-
-    def to_bf16(self) -> Self:
-        """Train in bfloat16 where that is safe, on CPUs too."""
-        self.remove_cb(MixedPrecision)
-        return self.add_cb(MixedPrecision(AMPMode.BF16))
-
-    def to_fp32(self) -> Self:
-        """Train in float32 again."""
-        return self.remove_cb(MixedPrecision)
-
-    def to_channelslast(self, use_amp: bool = True, amp_mode: str | AMPMode = AMPMode.FP16) -> Self:
-        """Keep model and pictures in channels-last memory format; on an accelerator with mixed precision, too.
-
-        Args:
-            use_amp: on an accelerator, train in mixed precision unless that is on already.
-            amp_mode: ``'fp16'`` or ``'bf16'``.
-        """
-        if use_amp and self.device.type != "cpu" and self.get_cb(MixedPrecision) is None:
-            self.add_cb(MixedPrecision(amp_mode))
-        return self if self.get_cb(ChannelsLast) is not None else self.add_cb(ChannelsLast())
-
-    def to_contiguous(self, to_fp32: bool = False) -> Self:
-        """Go back to the usual memory format, and with `to_fp32` to float32."""
-        self.remove_cb(ChannelsLast)
-        return self.to_fp32() if to_fp32 else self
-
-    @contextmanager
-    def no_bar(self) -> Iterator[Self]:
-        """Show no progress bar for the time of a ``with`` block."""
-        with self.removed_cbs(ProgressCallback):
-            yield self
-
-    @contextmanager
-    def no_logging(self) -> Iterator[Self]:
-        """Print no table for the time of a ``with`` block."""
-        before, self.logger = self.logger, _log_nothing
-        try:
-            yield self
-        finally:
-            self.logger = before
-
-
-def _log_nothing(row: list[Any]) -> None:
-    """A logger that logs nothing."""

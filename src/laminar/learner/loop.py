@@ -33,6 +33,8 @@ from laminar.core.transform import Transform
 from laminar.core.types import plain
 from laminar.learner.callback_list import CallbackOwner
 from laminar.learner.freezing import eval_frozen_norms
+from laminar.learner.interrupts import Interrupts
+from laminar.learner.memory import is_out_of_memory, memory_released, what_was_held
 from laminar.learner.model_input import loaders_for_model
 
 __all__ = ["TrainingLoop"]
@@ -79,6 +81,7 @@ class TrainingLoop(CallbackOwner):
         # precision
         self.autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
         self.scaler = torch.amp.GradScaler("cpu", enabled=False)
+        self._interrupts = Interrupts()
         # which callbacks are asked
         self._kind = ""  # one of Callback.passes; empty outside any pass
         self._joining: list[Callback] | None = None
@@ -103,7 +106,7 @@ class TrainingLoop(CallbackOwner):
         """Train for epochs `start_epoch` to `n_epoch`; `kind` decides which callbacks take part."""
         if self._kind:
             raise ConfigError("a fit cannot begin while another pass runs; end that one first (CancelFitException).")
-        with self._pass(kind):
+        with memory_released(), self._pass(kind):
             self.n_epoch, self.epoch, self._other_train_dl = n_epoch, start_epoch, train_dl
             self.n_iter = length_of(self._train_dl)
             self.train_iter = start_epoch * self.n_iter
@@ -128,6 +131,7 @@ class TrainingLoop(CallbackOwner):
     def _train_epoch(self) -> None:
         self.dl, self.training, self.fire = self._train_dl, True, self._train_events
         self.pct_train = self.epoch / self.n_epoch
+        self.iter, self.n_iter = 0, length_of(self.dl)
         self.model.train()
         if not self.train_bn:
             eval_frozen_norms(self.model)
@@ -141,6 +145,7 @@ class TrainingLoop(CallbackOwner):
 
     def _validate_epoch(self, dl: Any) -> None:
         self.dl, self.training, self.fire = dl, False, self._valid_events
+        self.iter, self.n_iter = 0, length_of(self.dl)
         self.model.eval()
         try:
             self.fire.before_validate()
@@ -207,7 +212,8 @@ class TrainingLoop(CallbackOwner):
         try:
             self.scaler.unscale_(self.opt)
             self.fire.before_step()
-            self.scaler.step(self.opt)
+            with self._interrupts:  # Ctrl-C waits: no weights are half-stepped
+                self.scaler.step(self.opt)
         except CancelStepException:
             self.fire.after_cancel_step()
         self.scaler.update()
@@ -219,7 +225,7 @@ class TrainingLoop(CallbackOwner):
     def _evaluate(self, dl: Any, cbs: Sequence[Callback]) -> None:
         """Go through `dl` once without training, with `cbs` too; inside a fit, the fit does not notice."""
         joining = list(cbs) if self._kind else None
-        with self.added_cbs(cbs), self._pass("nested" if self._kind else "evaluation", joining):
+        with memory_released(), self.added_cbs(cbs), self._pass("nested" if self._kind else "evaluation", joining):
             self.n_epoch, self.epoch = 1, 0
             try:
                 self.fire.before_fit()
@@ -269,6 +275,10 @@ class TrainingLoop(CallbackOwner):
 
     def _clean_up(self, error: BaseException | None) -> None:
         """Let callbacks put back what they changed; if that fails too, the exception that ended the pass goes first."""
+        if isinstance(error, KeyboardInterrupt):
+            error.add_note(f"interrupted in {self._position()}; no step of the optimiser was left unfinished.")
+        elif error is not None and is_out_of_memory(error):
+            error.add_note(what_was_held(self))
         try:
             self.fire.cleanup_fit()
         except Exception as second:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,13 +10,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 
 from laminar.callbacks.lr_finder import LRFinder, SuggestFunction, minimum, slide, steep, valley
 from laminar.callbacks.recorder import Recorder
 from laminar.core.errors import ConfigError
-from laminar.core.seed import get_random_states, set_random_states
 from laminar.learner.loop import TrainingLoop, length_of
+from laminar.learner.snapshot import Snapshot
 
 __all__ = ["SuggestionMethod", "as_found", "sweep"]
 
@@ -35,31 +33,14 @@ class SuggestionMethod(Enum):
 
 @contextmanager
 def as_found(learn: TrainingLoop) -> Iterator[None]:
-    """Put back weights, buffers, optimiser, random states and the callbacks' states at the end, whatever happens.
-
-    Everything is kept in memory, on the device where it is.
-    """
-    model, opt = learn.model, learn.opt
-    random_states = get_random_states()
-    held = [
-        (module, name, tensor, None if tensor is None else tensor.detach().clone())
-        for module in model.modules()
-        for name, tensor in [*module._parameters.items(), *module._buffers.items()]
-    ]
-    states = [(callback, copy.deepcopy(callback.state_dict())) for callback in learn.cbs]
+    """Put everything back at the end, whatever happens (see `Snapshot`); copies are kept where the originals are."""
+    opt, learn.opt = learn.opt, None  # the sweep has one of its own
+    snapshot = Snapshot(learn)
     try:
         yield
     finally:
-        with torch.no_grad():
-            for module, name, tensor, saved in held:
-                if tensor is not None and saved is not None:
-                    tensor.copy_(saved)
-                if getattr(module, name) is not tensor:
-                    setattr(module, name, tensor)
+        snapshot.restore()
         learn.opt = opt
-        for callback, state in states:
-            callback.load_state_dict(state)
-        set_random_states(**random_states)
 
 
 def sweep(
