@@ -10,6 +10,8 @@ from torch import nn
 
 from laminar.callbacks import (
     EMA,
+    SAM,
+    SWA,
     Callback,
     ChannelsLast,
     CSVLogger,
@@ -38,6 +40,8 @@ CALLBACKS = {
     "ema": EMA,
     "early_stopping": EarlyStoppingCallback,
     "gather": GatherPredsCallback,
+    "sam": SAM,
+    "swa": lambda: SWA(0.0, lr=0.01),
     "lr_finder": lambda: LRFinder(num_it=6),
     "mixup": MixUp,
     "mixed_precision": lambda: MixedPrecision("bf16"),

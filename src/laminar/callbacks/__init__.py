@@ -23,6 +23,7 @@ from laminar.callbacks.mixup import CutMix, MixHandler, MixUp
 from laminar.callbacks.predictions import GatherPredsCallback
 from laminar.callbacks.progress import ProgressCallback
 from laminar.callbacks.recorder import Recorder
+from laminar.callbacks.sam import SAM
 from laminar.callbacks.schedule import (
     ParamScheduler,
     SchedCos,
@@ -34,6 +35,7 @@ from laminar.callbacks.schedule import (
     combine_scheds,
     combined_cos,
 )
+from laminar.callbacks.swa import SWA
 from laminar.callbacks.tracker import (
     EarlyStoppingCallback,
     ReduceLROnPlateau,
@@ -77,6 +79,8 @@ __all__ = [
     "GatherPredsCallback",
     "MixedPrecision",
     "EMA",
+    "SWA",
+    "SAM",
     "MixHandler",
     "MixUp",
     "CutMix",

@@ -44,6 +44,8 @@ class LearnerState(Protocol):
     n_iter: int
     train_iter: int
     pct_train: float
+    fire: Any
+    """Asks all callbacks: ``fire.after_loss()``; for what goes through the model again."""
     # the batch in hand
     xb: tuple[Any, ...]
     yb: tuple[Any, ...]

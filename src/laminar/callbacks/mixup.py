@@ -58,10 +58,10 @@ class MixHandler(Callback):
         """
         if not self.yb:
             raise ConfigError(f"{type(self).__name__} needs batches with a target; this one has inputs alone.")
+        self._others = None
         order = torch.randperm(len(self.yb[0]), device=self.yb[0].device)
         self.learn.xb, self._shares = self.mix(self.xb, order)
         others = tuple(target[order] for target in self.yb)
-        self._others = None
         if all(target.is_floating_point() for target in self.yb):
             pairs = zip(others, self.yb, strict=True)
             self.learn.yb = tuple(torch.lerp(other, own, along(self._shares, own)) for other, own in pairs)
@@ -78,7 +78,11 @@ class MixHandler(Callback):
         else:
             own, other = (unreduced(loss_func, self.pred, *targets) for targets in (self.yb, self._others))
             mixed = torch.lerp(other, own, shares.to(own)).mean()
-        self.learn.loss_grad, self.learn.loss, self._others = mixed, mixed.detach(), None
+        self.learn.loss_grad, self.learn.loss = mixed, mixed.detach()
+
+    def cleanup_fit(self) -> None:
+        """Let go of the last batch."""
+        self._others = None
 
     def _beta(self, n: int) -> Tensor:
         share = torch.distributions.Beta(self.alpha, self.alpha).sample((n,))
