@@ -20,6 +20,7 @@ from laminar.callbacks.events import (
 from laminar.callbacks.lr_finder import LRFinder, minimum, slide, steep, valley
 from laminar.callbacks.mixed_precision import AMPMode, MixedPrecision
 from laminar.callbacks.mixup import CutMix, MixHandler, MixUp
+from laminar.callbacks.nonfinite import NonFiniteReport, TerminateOnNaNCallback
 from laminar.callbacks.predictions import GatherPredsCallback
 from laminar.callbacks.progress import ProgressCallback
 from laminar.callbacks.recorder import Recorder
@@ -40,7 +41,6 @@ from laminar.callbacks.tracker import (
     EarlyStoppingCallback,
     ReduceLROnPlateau,
     SaveModelCallback,
-    TerminateOnNaNCallback,
     TrackerCallback,
 )
 from laminar.callbacks.verbose import VerboseCallback
@@ -92,5 +92,6 @@ __all__ = [
     "EarlyStoppingCallback",
     "SaveModelCallback",
     "ReduceLROnPlateau",
+    "NonFiniteReport",
     "TerminateOnNaNCallback",
 ]

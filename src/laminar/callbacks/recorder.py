@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 
 from laminar.callbacks.base import Callback
 from laminar.callbacks.schedule import ParamScheduler
-from laminar.core.errors import ConfigError
+from laminar.core.errors import ConfigError, TrainingError
 from laminar.core.lazy import lazy_module
 from laminar.metrics.base import AvgLoss, Metric, MetricSet, MovingAverage, mk_metric
 
@@ -116,8 +117,30 @@ class Recorder(Callback):
             self._train_set.accumulate(learn)
 
     def after_train(self) -> None:
-        """Note where the epoch's training ended."""
+        """Note where the epoch's training ended.
+
+        Raises:
+            TrainingError: the loss is no number any more, and neither are weights: no further step will help.
+        """
         self.iters.append(len(self._lrs))
+        self._fetch()
+        if self._raw and not math.isfinite(self._raw[-1]):
+            self._refuse_spoilt_weights()
+
+    def _refuse_spoilt_weights(self) -> None:
+        spoilt = [name for name, weight in self.learn.model.named_parameters() if not torch.isfinite(weight).all()]
+        if not spoilt:
+            return
+        first = next(number for number, loss in enumerate(self._raw) if not math.isfinite(loss))
+        begun = self.iters[-2] if len(self.iters) > 1 else 0
+        before = f", it was {self._raw[first - 1]:.4g} before" if first else ""
+        raise TrainingError(
+            f"the training loss is {self._raw[first]} since batch {max(0, first - begun)} of epoch {self.learn.epoch}"
+            f"{before}, and so are weights ({spoilt[0]}{', ...' * (len(spoilt) > 1)}). learn.undo() brings back those"
+            " from before this fit. TerminateOnNaNCallback() says which layer and which items begin it; usual causes"
+            " are a learning rate that is too high, inputs that are not normalised, and a loss that takes the logarithm"
+            " or the root of 0."
+        )
 
     def after_epoch(self) -> None:
         """Complete the row of the epoch."""

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import math
 import operator
-import time
 from collections.abc import Callable
 from typing import Any
-
-import torch
 
 from laminar.callbacks.base import Callback
 from laminar.callbacks.events import CancelFitException
@@ -21,7 +18,6 @@ __all__ = [
     "EarlyStoppingCallback",
     "ReduceLROnPlateau",
     "SaveModelCallback",
-    "TerminateOnNaNCallback",
     "TrackerCallback",
 ]
 
@@ -309,39 +305,3 @@ class SaveModelCallback(TrackerCallback):
                     " model keeps its last weights; give each run its own fname."
                 )
             self.learn.load(self.fname, with_opt=self.with_opt)
-
-
-class TerminateOnNaNCallback(Callback):
-    """Ends the fit when the loss is infinite or no number.
-
-    On an accelerator the loss is looked at a few times a second, so that the device need not wait.
-    """
-
-    order = -9
-
-    def __init__(self) -> None:
-        self._finite: Any = None
-        self._next_look = 0.0
-
-    def before_fit(self) -> None:
-        """Begin."""
-        self._finite, self._next_look = None, 0.0
-
-    def after_batch(self) -> None:
-        """Look at the loss.
-
-        Raises:
-            CancelFitException: it is infinite or no number.
-        """
-        loss = self.learn.loss
-        if loss is None:
-            return
-        finite = torch.isfinite(loss).all()
-        self._finite = finite if self._finite is None else self._finite & finite
-        now = time.perf_counter()
-        if loss.device.type == "cpu" or now >= self._next_look or self.learn.is_last_batch:
-            self._next_look = now + 0.2
-            if not bool(self._finite):
-                part = "training" if self.training else "validation"
-                print(f"The loss is not finite: fit ended at epoch {self.epoch}, batch {self.iter} of {part}.")
-                raise CancelFitException

@@ -20,7 +20,7 @@ from laminar.core.device import (
 from laminar.core.dispatch import typedispatch
 from laminar.core.encoding import concat, flatten_check, interp_1d, logit, one_hot, one_hot_decode, pca, unsqueeze
 from laminar.core.environment import show_install
-from laminar.core.errors import ConfigError, DataError, LaminarError, MissingExtraError, WeightsError
+from laminar.core.errors import ConfigError, DataError, LaminarError, MissingExtraError, TrainingError, WeightsError
 from laminar.core.pipeline import Pipeline
 from laminar.core.random import deterministic, rand_per_item, uniform_per_item
 from laminar.core.seed import get_random_states, no_random, set_random_states, set_seed
@@ -115,6 +115,7 @@ __all__ = [
     "TitledTuple",
     "TorchvisionTransform",
     "Transform",
+    "TrainingError",
     "WeightsError",
     "apply",
     "cast",

@@ -12,6 +12,7 @@ __all__ = [
     "LaminarError",
     "DataError",
     "ConfigError",
+    "TrainingError",
     "WeightsError",
     "MissingExtraError",
     "suggest",
@@ -31,6 +32,10 @@ class DataError(LaminarError, ValueError):
 
 class ConfigError(LaminarError, ValueError):
     """Parts that were given do not fit each other: model and data, loss and targets, arguments."""
+
+
+class TrainingError(LaminarError, ArithmeticError):
+    """Training has come to a state from which it cannot go on: weights that are no numbers."""
 
 
 class WeightsError(LaminarError, ValueError):

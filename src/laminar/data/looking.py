@@ -21,6 +21,11 @@ class LooksAtItems(DecodesBatches):
 
     _peeks = 0
 
+    @property
+    def epoch(self) -> int:
+        """Number of the epoch that runs now, or that comes next if none does."""
+        raise NotImplementedError(f"{type(self).__name__} must define epoch")
+
     def _seed(self) -> int:
         raise NotImplementedError(f"{type(self).__name__} must define _seed")
 
@@ -80,6 +85,18 @@ class LooksAtItems(DecodesBatches):
     def replay(self, epoch: int, item: int | str | PurePath | None = None, batch: int | None = None) -> Any:
         """Make a sample or a batch exactly as it was in an epoch (see `laminar.data.replaying.replay`)."""
         return replay(self, epoch, item, batch)
+
+    def names_in_batch(self, number: int, rows: Sequence[int]) -> list[str]:
+        """What to call some items of a batch of the epoch that runs: their files, where these are known.
+
+        Args:
+            number: of the batch.
+            rows: which of its items.
+        """
+        for request in self._requests(self._seed(), self.epoch, number):
+            names = [self._fetcher_now().name_of(index) for index in request.indices]
+            return [names[row] for row in rows if row < len(names)]
+        return []
 
     def item(self, index: int, epoch: int = 0) -> Any:
         """Item number `index` after its transforms, exactly as it is (or was) in epoch `epoch`."""
