@@ -1,4 +1,5 @@
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from laminar.callbacks import (
 )
 from laminar.core.errors import ConfigError
 from laminar.metrics import ValueMetric, accuracy, mae, mk_metric, mse, rmse, smaller_is_better
-from laminar.optim import get_hyper
+from laminar.optim import Adam, OptimWrapper, get_hyper
 
 
 def scripted(values):
@@ -51,9 +52,10 @@ def test_early_stopping_waits_for_its_patience(make_learner, capsys) -> None:
     assert "No improvement of score since epoch 1" in capsys.readouterr().out
 
 
-def test_plateau_lowers_the_rates_of_the_optimiser_itself(make_learner, toys) -> None:
+@pytest.mark.parametrize("opt_func", [Adam, partial(OptimWrapper, opt=torch.optim.AdamW)])
+def test_pain_19_plateau_lowers_the_rates_of_the_optimiser_itself(make_learner, toys, opt_func) -> None:
     rates: list[list[float]] = []
-    learn = make_learner(metrics=scripted([2, 1, 1, 1, 1]), splitter=toys.halves)
+    learn = make_learner(metrics=scripted([2, 1, 1, 1, 1]), splitter=toys.halves, opt_func=opt_func)
     track = Callback(before_epoch=lambda cb: rates.append([g["lr"] for g in cb.opt.param_groups]))
     learn.fit(5, slice(1e-3, 1e-2), cbs=[ReduceLROnPlateau("score", factor=10, min_lr=1e-4), track])
     assert [r[-1] for r in rates] == pytest.approx([1e-2, 1e-2, 1e-3, 1e-4, 1e-4])

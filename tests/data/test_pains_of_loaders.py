@@ -122,6 +122,14 @@ def test_pain_07_named_tuples_dataclasses_and_dicts_stay_what_they_are_in_a_batc
     assert torch.equal(parts["side"], SIDES)
 
 
+@pytest.mark.parametrize("call", ["get_preds", "tta", "validate", "lr_find"])
+def test_pain_06_a_misspelt_argument_of_the_learner_is_refused(call: str) -> None:
+    sets = Datasets(range(24), [[POINTS.__getitem__], [SIDES.__getitem__]], splits=[range(16), range(16, 24)])
+    learn = Learner(sets.dataloaders(bs=8, device="cpu"), nn.Linear(4, 2), loss_func=CrossEntropyLossFlat())
+    with pytest.raises(TypeError, match="'shuffled'"):
+        getattr(learn, call)(shuffled=False)
+
+
 def test_pain_08_whatever_can_be_done_with_a_plain_torch_loader_is_done(tmp_path: Path) -> None:
     samples = torch_data.TensorDataset(POINTS, SIDES)
     dls = DataLoaders(
@@ -135,6 +143,7 @@ def test_pain_08_whatever_can_be_done_with_a_plain_torch_loader_is_done(tmp_path
     assert learn.get_preds(0)[1].equal(SIDES)  # in the order of the data set, though it is shuffled
     assert F.nll_loss(predictions.log(), targets).item() == pytest.approx(learn.validate()[0], rel=1e-4)
     assert learn.get_preds(dl=dls.test_dl(torch_data.DataLoader(samples, 9)))[0].shape == (24, 2)
+    assert "input 8 x 4" in str(learn.summary())
     with pytest.raises(ConfigError, match=r"types=\(TensorImage, TensorCategory\)"):
         learn.show_results()
 

@@ -13,7 +13,7 @@ from laminar.data.blocks import CategoryBlock, TransformBlock
 from laminar.data.labels import ColReader, parent_label
 from laminar.data.loaders import DataLoaders
 from laminar.data.sources import get_files
-from laminar.data.splitters import ColSplitter, EndSplitter, GrandparentSplitter, RandomSplitter
+from laminar.data.splitters import ColSplitter, EndSplitter, FuncSplitter, GrandparentSplitter, RandomSplitter
 from laminar.data.vocab import CategoryMap
 
 
@@ -66,6 +66,8 @@ def test_pain_02_no_items_end_in_an_error_that_names_the_folder_and_what_is_ther
     only_pictures = DataBlock(get_items=lambda path: get_files(path, ".jpg"))
     with pytest.raises(DataError, match=r"holds no file that ends in .jpg. What is there: 2 of .csv"):
         only_pictures.dataloaders(folder)
+    with pytest.raises(DataError, match=r"training split is empty: FuncSplitter.* divided 2 items into 0, 2"):
+        block(FuncSplitter(lambda file: True)).dataloaders(folder)
 
 
 def test_pain_03_folder_names_that_do_not_match_end_in_an_error_that_lists_those_that_are_there() -> None:
@@ -96,13 +98,21 @@ def test_pain_12_a_category_that_does_not_occur_leaves_the_targets_as_they_are()
     assert (dls.c, targets(dls)) == (3, kinds[:4])
 
 
-def test_pain_13_and_14_a_table_to_test_on_is_coded_by_the_classes_of_training_whatever_its_own_codes() -> None:
+def test_pain_13_a_table_to_test_on_is_coded_by_the_classes_of_training_whatever_its_own_codes() -> None:
     dls = table_block().dataloaders(table(["a", "b", "c", "a", "b", "c"]), bs=2, device="cpu")
     kinds = ["c", "b", "c"]
     for frame in (table(kinds), table(kinds, ["b", "c"]), table(kinds, ["c", "b", "a"])):
-        labelled = dls.test_dl(frame, with_labels=True)
-        found = [int(kind) for _, batch in labelled for kind in batch]
+        found = [int(kind) for _, batch in dls.test_dl(frame, with_labels=True) for kind in batch]
         assert [dls.vocab[number] for number in found] == kinds
-        assert all(len(batch) == 1 for batch in dls.test_dl(frame.drop(columns="kind")))
     with pytest.raises(DataError, match="'new' is none of the 3 classes"):
         list(dls.test_dl(table(["a", "new"]), with_labels=True))
+
+
+def test_pain_14_labels_of_a_table_to_test_on_are_read_if_and_only_if_that_is_said() -> None:
+    dls = table_block().dataloaders(table(["a", "b", "a", "b"]), bs=2, device="cpu")
+    labelled = table(["b", "b", "a"])
+    for frame in (labelled, labelled.drop(columns="kind")):
+        assert [len(batch) for batch in dls.test_dl(frame)] == [1, 1]
+    assert [len(batch) for batch in dls.test_dl(labelled, with_labels=True)] == [2, 2]
+    with pytest.raises(DataError, match=r"there is no 'kind' in .* It has: x, is_valid"):
+        list(dls.test_dl(labelled.drop(columns="kind"), with_labels=True))

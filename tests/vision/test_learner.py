@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
-from torchvision.models import squeezenet1_1, swin_t
+from torchvision.models import VisionTransformer, squeezenet1_1, swin_t
 
 from laminar.core.errors import ConfigError
 from laminar.core.types import TensorCategory, TensorImage
@@ -43,6 +43,36 @@ def stats_of(loaders: DataLoaders) -> tuple[torch.Tensor, torch.Tensor]:
     found = [step for step in loaders.train.after_batch if isinstance(step, Normalize)]
     assert len(found) == 1
     return found[0].mean.flatten(), found[0].std.flatten()
+
+
+def test_pain_66_pictures_are_normalised_as_the_networks_own_configuration_says(dls: DataLoaders) -> None:
+    def told(pretrained: bool = False) -> nn.Sequential:
+        model = tiny()
+        model.pretrained_cfg = {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.2, 0.1), "input_size": (3, 20, 20)}  # as timm's
+        return model
+
+    for learn in (vision_learner(dls, told), vision_learner(dls, told, weights=tiny().state_dict())):
+        mean, std = stats_of(learn.dls)
+        assert mean.tolist() == pytest.approx([0.5, 0.4, 0.3])
+        assert std.tolist() == pytest.approx([0.2, 0.2, 0.1])
+
+
+def test_pain_66_a_vision_transformer_is_built_from_a_function_that_cuts_it(make_folder: MakeFolder) -> None:
+    def transformer() -> VisionTransformer:
+        return VisionTransformer(64, patch_size=16, num_layers=1, num_heads=2, hidden_dim=8, mlp_dim=8)
+
+    def features(model: VisionTransformer) -> nn.Module:
+        model.heads = nn.Identity()
+        return nn.Sequential(model, nn.Unflatten(1, (8, 1, 1)))
+
+    path = make_folder({"train": 8, "valid": 4})
+    dls = ImageDataLoaders.from_folder(path, item_tfms=Resize(64), bs=8, device="cpu")
+    with pytest.raises(ConfigError, match=r"VisionTransformer: it has parameters outside its layers.*Pass cut="):
+        vision_learner(dls, transformer, pretrained=False)
+    learn = vision_learner(dls, transformer, pretrained=False, cut=features)
+    with learn.no_bar(), learn.no_logging():
+        learn.fit(1)
+    assert learn.get_preds()[0].shape == (8, 2)
 
 
 def test_a_learner_learns_predicts_and_shows(dls: DataLoaders) -> None:

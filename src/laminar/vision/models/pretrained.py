@@ -71,6 +71,9 @@ class PretrainedBody:
 def pretrained_body(arch: Arch, weights: Weights = None, n_in: int = 3, cut: Cut = None) -> PretrainedBody:
     """Make the body of a network with pretrained weights. The weights of its own classifier are ignored.
 
+    The statistics to normalise with are those that came with the weights, else those that the network tells: a mapping
+    ``pretrained_cfg`` with ``mean`` and ``std``, as timm's networks have it.
+
     Args:
         arch: a function that makes the network, or the name of one of torchvision's.
         weights: see `find_weights`.
@@ -90,9 +93,21 @@ def pretrained_body(arch: Arch, weights: Weights = None, n_in: int = 3, cut: Cut
         found = find_weights(arch, weights)
         model = build_arch(arch)
         load_body(model, found, n_in, cut)
+    if found.mean is None or found.std is None:
+        mean, std = _statistics_told_by(model)
+        found = replace(found, mean=mean, std=std)
     body = cut_model(model, cut)
     adapt_channels(body, n_in)
     return PretrainedBody(body, _for_channels(found.mean, n_in), _for_channels(found.std, n_in))
+
+
+def _statistics_told_by(model: nn.Module) -> tuple[Numbers | None, Numbers | None]:
+    """Mean and std of the pictures that a network was trained on; None if it does not tell them as timm's do."""
+    told = getattr(model, "pretrained_cfg", None)
+    if not isinstance(told, Mapping) or not told.get("mean") or not told.get("std"):
+        return None, None
+    mean, std = (tuple(float(number) for number in told[key]) for key in ("mean", "std"))
+    return mean, std
 
 
 def _for_channels(numbers: Numbers | None, n_in: int) -> Numbers | None:
