@@ -1,9 +1,12 @@
 """From what is on disk to batches, and back: sources, splits, labels, data sets, loaders."""
 
 from laminar.data.archives import ExtractLimits
+from laminar.data.bad_items import BadItem
 from laminar.data.balanced_splitters import GroupedSplitter, StratifiedSplitter
 from laminar.data.block import DataBlock, DataBlockOptions
 from laminar.data.blocks import CategoryBlock, MultiCategoryBlock, RegressionBlock, TransformBlock
+from laminar.data.checking.examine import Facts, Surroundings, examine
+from laminar.data.checking.report import CheckReport, Finding
 from laminar.data.collation import collate, uncollate
 from laminar.data.datasets import Datasets
 from laminar.data.external import untar_data
@@ -105,6 +108,12 @@ __all__ = [
     "ForeignLoader",
     "SkipItemException",
     "DataLoaders",
+    "BadItem",
+    "CheckReport",
+    "Finding",
+    "Facts",
+    "Surroundings",
+    "examine",
     "LoadersOptions",
     "get_c",
     "TransformBlock",

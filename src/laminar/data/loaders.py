@@ -14,6 +14,9 @@ from laminar.core.device import default_device
 from laminar.core.errors import ConfigError, DataError, check_keywords
 from laminar.core.pipeline import Pipeline
 from laminar.data.bad_items import BadItem
+from laminar.data.checking.members import Split
+from laminar.data.checking.report import CheckReport
+from laminar.data.checking.scan import scan
 from laminar.data.checks import check_first_items, check_not_empty, check_targets
 from laminar.data.foreign import ForeignLoader
 from laminar.data.loader import DataLoader
@@ -183,6 +186,34 @@ class DataLoaders:
                 f"{loader!r} has batches from elsewhere: what an item was in an epoch, only its maker knows"
             )
         return loader.replay(epoch, item, batch)
+
+    def check(
+        self, n_workers: int | None = None, *, show_progress: bool = True, near_copies: bool = True
+    ) -> CheckReport:
+        """Make every item of all splits in full and report, in one pass, all that is wrong with them.
+
+        It finds items and targets that cannot be made, values that are no numbers, endings that do not fit, copies
+        (above all of training items in validation) of files and of pictures that look the same, labels that occur
+        once, masks with ids outside their codes or of another size than the picture, points and boxes outside it.
+
+        Args:
+            n_workers: threads; None for as many as there are processors.
+            show_progress: show a progress bar.
+            near_copies: look for pictures that look the same, not only for the same bytes.
+
+        Returns:
+            a report that prints as a table, shows pictures (``report.show()``) and gives the files.
+
+        Raises:
+            ConfigError: the batches come from elsewhere, and their items are not known.
+        """
+        return scan(self._splits(), n_workers, show_progress, near_copies)
+
+    def _splits(self) -> list[Split]:
+        for loader in self.loaders:
+            if isinstance(loader, ForeignLoader):
+                raise ConfigError(f"{loader!r} has batches from elsewhere: only its maker can check the items")
+        return [Split(loader.dataset, loader.after_item) for loader in self.loaders]
 
     # ---- others like these
 

@@ -1,5 +1,6 @@
 """Pictures: opening, cropping, augmenting, loading, learning; `laminar.vision.all` is what notebooks import."""
 
+import laminar.vision.examining  # noqa: F401  # so that checks of data know pictures
 from laminar.vision.annotations import get_annotations
 from laminar.vision.augment import (
     Augment,

@@ -6,18 +6,16 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
-from typing import TypedDict, TypeVar, Unpack
+from typing import TypedDict, Unpack
 from urllib.parse import unquote, urlsplit
 
 from PIL import Image, ImageSequence
 
 from laminar.core.errors import ConfigError, DataError, check_keywords, suggest
-from laminar.core.lazy import lazy_module
+from laminar.data.parallel import in_threads
 from laminar.data.sources import get_image_files, image_extensions
 from laminar.data.transfer import download
 from laminar.vision.decoding import Resampling, open_source, reading
@@ -34,9 +32,6 @@ __all__ = [
     "verify_images",
 ]
 
-fastprogress = lazy_module("fastprogress.fastprogress")
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 _MAX_BYTES = 200 << 20  # of one picture from the net
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
@@ -81,7 +76,7 @@ def verify_images(
         show_progress: show a progress bar.
     """
     paths = [Path(fn) for fn in fns]
-    troubles = _in_threads(_trouble_with, paths, n_workers, show_progress)
+    troubles = in_threads(_trouble_with, paths, n_workers, show_progress)
     return [path for path, trouble in zip(paths, troubles, strict=True) if trouble]
 
 
@@ -140,7 +135,7 @@ def download_images(
         def fetch(url_and_stem: tuple[str, str]) -> str:
             return _fetch_picture(*url_and_stem, folder, Path(arriving), timeout)
 
-        troubles = list(_in_threads(fetch, missing, n_workers, show_progress))
+        troubles = list(in_threads(fetch, missing, n_workers, show_progress))
     return {url: trouble for (url, _), trouble in zip(missing, troubles, strict=True) if trouble}
 
 
@@ -303,21 +298,5 @@ def resize_images(
             return str(error)
         return ""
 
-    troubles = list(_in_threads(resized, files, max_workers, show_progress))
+    troubles = list(in_threads(resized, files, max_workers, show_progress))
     return {file: trouble for file, trouble in zip(files, troubles, strict=True) if trouble}
-
-
-def _in_threads(
-    function: Callable[[Item], Result], items: Sequence[Item], n_workers: int | None, show_progress: bool
-) -> Iterator[Result]:
-    """The results of `function`, in order; a million items wait in the list, not in the pool."""
-    workers = min(16, os.cpu_count() or 1) if n_workers is None else max(1, n_workers)
-    bar = fastprogress.progress_bar(range(len(items)), leave=False) if show_progress and items else None
-    rest, done = iter(items), 0
-    with ThreadPoolExecutor(workers) as pool:
-        while portion := list(islice(rest, 16 * workers)):
-            for result in pool.map(function, portion):
-                done += 1
-                if bar is not None:
-                    bar.update(done)
-                yield result
