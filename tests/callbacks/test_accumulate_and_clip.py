@@ -4,8 +4,19 @@ import pytest
 import torch
 from torch import nn
 
-from laminar.callbacks import Callback, CancelBatchException, GradientAccumulation, GradientClip, MixedPrecision
+from laminar.callbacks import (
+    AdaptiveGradientClip,
+    Callback,
+    CancelBatchException,
+    GradientAccumulation,
+    GradientClip,
+    GradientValueClip,
+    MixedPrecision,
+    ParamScheduler,
+    SchedCos,
+)
 from laminar.core.device import find_bs
+from laminar.core.errors import ConfigError
 from laminar.optim import SGD
 
 
@@ -33,6 +44,18 @@ def test_small_batches_accumulated_equal_large_ones(make_learner, toys, tmp_path
     assert steps == [3, 7, 9] * 2
     for a, b in zip(small.model.parameters(), large.model.parameters(), strict=True):
         assert torch.allclose(a, b, atol=2e-3 if amp else 1e-6)
+
+
+def test_a_schedule_goes_by_windows_as_by_large_batches(make_learner, toys, tmp_path) -> None:
+    def extra():
+        schedule = ParamScheduler({"lr": SchedCos(0.5, 0.01), "mom": SchedCos(0.9, 0.5)})
+        return [GradientClip(0.05), MixedPrecision("bf16"), schedule]
+
+    small, _ = trained(make_learner, toys, tmp_path, 128, 8, [GradientAccumulation(32), *extra()])
+    large, _ = trained(make_learner, toys, tmp_path, 128, 32, extra())
+    assert small.recorder.lrs[::4] == large.recorder.lrs
+    for a, b in zip(small.model.parameters(), large.model.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=2e-3)
 
 
 def test_the_last_window_is_stepped_and_nothing_leaks(make_learner, toys, tmp_path) -> None:
@@ -123,3 +146,52 @@ def test_same_program_same_weights(make_learner, toys, tmp_path) -> None:
     saved = copy.deepcopy(first.model.state_dict())
     second, _ = trained(make_learner, toys, tmp_path, 48, 16, GradientAccumulation(32))
     assert all(torch.equal(saved[k], v) for k, v in second.model.state_dict().items())
+
+
+def gradients_at_the_step(make_learner, toys, tmp_path, cbs) -> list[list[torch.Tensor]]:
+    found: list[list[torch.Tensor]] = []
+    note = Callback(after_step=lambda cb: found.append([p.grad.clone() for p in cb.model.parameters()]))
+    dls = toys.Loaders([toys.batches(16, 16), toys.batches(16, 16)], tmp_path)
+    make_learner(net(), dls=dls, cbs=[note, *cbs], opt_func=SGD, lr=0.1).fit(1)
+    return found
+
+
+def test_clipping_by_value_limits_each_element(make_learner, toys, tmp_path) -> None:
+    free = gradients_at_the_step(make_learner, toys, tmp_path, [])[0]
+    clipped = gradients_at_the_step(make_learner, toys, tmp_path, [GradientValueClip(0.01)])[0]
+    assert any(gradient.abs().max() > 0.01 for gradient in free)
+    assert all(torch.equal(g.clamp(-0.01, 0.01), c) for g, c in zip(free, clipped, strict=True))
+
+
+def test_adaptive_clipping_limits_each_unit_by_its_weights(make_learner, toys, tmp_path) -> None:
+    free = gradients_at_the_step(make_learner, toys, tmp_path, [])[0]
+    clipped = gradients_at_the_step(make_learner, toys, tmp_path, [AdaptiveGradientClip(0.02)])[0]
+    torch.manual_seed(0)
+    weights = [p.detach() for p in net().parameters()]
+    n_clipped = 0
+    for weight, gradient, got in zip(weights, free, clipped, strict=True):
+        units = zip(weight, gradient, got, strict=True) if weight.ndim > 1 else [(weight, gradient, got)]
+        for unit, unit_gradient, unit_got in units:
+            limit = 0.02 * max(unit.norm().item(), 1e-3)
+            n_clipped += unit_gradient.norm().item() > limit
+            assert torch.allclose(unit_got, unit_gradient * min(1.0, limit / unit_gradient.norm().item()), atol=1e-7)
+    assert n_clipped > 0
+
+
+def test_adaptive_clipping_can_spare_the_head(make_learner, toys, tmp_path) -> None:
+    def head_norm(with_head: bool) -> torch.Tensor:
+        learn_cbs = [AdaptiveGradientClip(1e-4, with_head=with_head)]
+        found: list[torch.Tensor] = []
+        note = Callback(after_step=lambda cb: found.append(cb.model[2].weight.grad.norm()))
+        dls = toys.Loaders([toys.batches(16, 16), toys.batches(16, 16)], tmp_path)
+        make_learner(net(), dls=dls, cbs=[note, *learn_cbs], opt_func=SGD, splitter=toys.halves).fit(1)
+        return found[0]
+
+    assert head_norm(True) < 1e-3 < head_norm(False)
+
+
+def test_limits_of_nothing_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"GradientValueClip\(max_value=0\)"):
+        GradientValueClip(0)
+    with pytest.raises(ConfigError, match=r"AdaptiveGradientClip\(clipping=-1\)"):
+        AdaptiveGradientClip(-1)

@@ -2,7 +2,9 @@
 
 import contextlib
 import copy
+import gc
 import warnings
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from laminar.callbacks import (
     EMA,
     SAM,
     SWA,
+    AdaptiveGradientClip,
     Callback,
     ChannelsLast,
     CSVLogger,
@@ -19,7 +22,11 @@ from laminar.callbacks import (
     GatherPredsCallback,
     GradientAccumulation,
     GradientClip,
+    GradientNoiseScale,
+    GradientValueClip,
+    LabelSmoothing,
     LRFinder,
+    ManifoldMixUp,
     MixedPrecision,
     MixUp,
     ParamScheduler,
@@ -36,6 +43,11 @@ CALLBACKS = {
     "accumulation": lambda: GradientAccumulation(40),
     "channels_last": ChannelsLast,
     "clip": lambda: GradientClip(0.1),
+    "clip_value": lambda: GradientValueClip(0.01),
+    "clip_adaptive": AdaptiveGradientClip,
+    "noise_scale": lambda: GradientNoiseScale(2),
+    "label_smoothing": LabelSmoothing,
+    "manifold_mixup": ManifoldMixUp,
     "csv": CSVLogger,
     "ema": EMA,
     "early_stopping": EarlyStoppingCallback,
@@ -51,6 +63,15 @@ CALLBACKS = {
     "nan": TerminateOnNaNCallback,
     "tracker": TrackerCallback,
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def little_garbage() -> Iterator[None]:
+    """An interrupted fit collects garbage; let it not look at everything that was imported."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def conv_net() -> nn.Sequential:

@@ -3,7 +3,7 @@
 from laminar.callbacks.accumulate import GradientAccumulation
 from laminar.callbacks.base import Callback, LearnerState, before_batch_cb
 from laminar.callbacks.channels_last import ChannelsLast
-from laminar.callbacks.clip import GradientClip
+from laminar.callbacks.clip import AdaptiveGradientClip, GradientClip, GradientValueClip
 from laminar.callbacks.csv_logger import CSVLogger
 from laminar.callbacks.ema import EMA
 from laminar.callbacks.events import (
@@ -17,10 +17,13 @@ from laminar.callbacks.events import (
     CancelTrainException,
     CancelValidException,
 )
+from laminar.callbacks.label_smoothing import LabelSmoothing
 from laminar.callbacks.lr_finder import LRFinder, minimum, slide, steep, valley
+from laminar.callbacks.manifold_mixup import ManifoldMixUp
 from laminar.callbacks.mixed_precision import AMPMode, MixedPrecision
 from laminar.callbacks.mixup import CutMix, MixHandler, MixUp
 from laminar.callbacks.nonfinite import NonFiniteReport, TerminateOnNaNCallback
+from laminar.callbacks.noise_scale import GradientNoiseScale
 from laminar.callbacks.predictions import GatherPredsCallback
 from laminar.callbacks.progress import ProgressCallback
 from laminar.callbacks.recorder import Recorder
@@ -84,10 +87,15 @@ __all__ = [
     "MixHandler",
     "MixUp",
     "CutMix",
+    "ManifoldMixUp",
+    "LabelSmoothing",
     "AMPMode",
     "ChannelsLast",
     "GradientAccumulation",
     "GradientClip",
+    "GradientValueClip",
+    "AdaptiveGradientClip",
+    "GradientNoiseScale",
     "TrackerCallback",
     "EarlyStoppingCallback",
     "SaveModelCallback",

@@ -84,10 +84,6 @@ class MixHandler(Callback):
         """Let go of the last batch."""
         self._others = None
 
-    def _beta(self, n: int) -> Tensor:
-        share = torch.distributions.Beta(self.alpha, self.alpha).sample((n,))
-        return torch.maximum(share, 1 - share)
-
 
 class MixUp(MixHandler):
     """Mixes each item with another one, by a share of its own (Zhang et al., "mixup: Beyond empirical risk
@@ -105,14 +101,19 @@ class MixUp(MixHandler):
 
     def mix(self, inputs: tuple[Any, ...], order: Tensor) -> tuple[tuple[Any, ...], Tensor]:
         """Blend every input of floating point numbers."""
-        classes = any(not target.is_floating_point() for target in self.yb)
-        single = not classes or gives_item_losses(self.learn.loss_func)
-        shares = self._beta(len(order) if single else 1).to(order.device)
+        shares = self.draw_shares(order)
         if not any(_blends(part) for part in inputs):
             raise ConfigError(f"MixUp mixes inputs of floating point numbers, this batch has {describe(inputs)}.")
         return tuple(
             torch.lerp(part[order], part, along(shares, part)) if _blends(part) else part for part in inputs
         ), shares
+
+    def draw_shares(self, order: Tensor) -> Tensor:
+        """Shares for a batch: ``[n]``, or ``[1]`` where the loss cannot be asked for single items."""
+        classes = any(not target.is_floating_point() for target in self.yb)
+        single = not classes or gives_item_losses(self.learn.loss_func)
+        share = torch.distributions.Beta(self.alpha, self.alpha).sample((len(order) if single else 1,))
+        return torch.maximum(share, 1 - share).to(order.device)
 
 
 class CutMix(MixHandler):

@@ -151,6 +151,9 @@ def combined_cos(pct: float, start: Value, middle: Value, end: Value) -> Schedul
 class ParamScheduler(Callback):
     """Sets hyper-parameters before each training batch, from the progress of training.
 
+    While gradients are accumulated they stay what they were at the first batch of the window, as they would for one
+    large batch.
+
     The learner puts back what they were when the fit is over. `hps` holds, for each name, the values at each batch: a
     number, or one for each parameter group.
 
@@ -168,6 +171,7 @@ class ParamScheduler(Callback):
         self.scheds = dict(scheds)
         self.hps: dict[str, list[Any]] = {}
         self._setters: list[tuple[Schedule, HyperSetter, list[Any]]] = []
+        self._window_open = False
 
     def before_fit(self) -> None:
         """Find the hyper-parameters in the optimiser.
@@ -183,7 +187,7 @@ class ParamScheduler(Callback):
             )
         others = [cb for cb in self.learn.cbs if isinstance(cb, ParamScheduler) and cb is not self and cb.run]
         self.hps = {name: [] for name in self.scheds}
-        self._setters = []
+        self._setters, self._window_open = [], False
         for name, sched in self.scheds.items():
             if any(name in other.scheds for other in others):
                 raise ConfigError(f"two schedulers set {name!r}; remove one of them.")
@@ -194,9 +198,16 @@ class ParamScheduler(Callback):
         """Set the values for this batch."""
         pos = self.learn.pct_train
         for schedule, setter, history in self._setters:
+            if self._window_open:
+                history.append(history[-1])
+                continue
             value = schedule(pos)
             setter(value)
             history.append(value)
+
+    def after_batch(self) -> None:
+        """Note whether the next batch goes on with a window of accumulated gradients."""
+        self._window_open = not self.learn.should_step
 
     def cleanup_fit(self) -> None:
         """Let go of the optimiser."""

@@ -1,5 +1,6 @@
 """Losses that decode, and layers."""
 
+from laminar.nn.class_weights import class_weights
 from laminar.nn.decoding import activation_of, decodes_of, item_losses, loss_name
 from laminar.nn.layers import (
     AdaptiveAvgPool,
@@ -40,6 +41,7 @@ from laminar.nn.parameters import (
 )
 
 __all__ = [
+    "class_weights",
     "Module",
     "apply_init",
     "apply_leaf",
