@@ -22,8 +22,8 @@ from laminar.callbacks.lr_finder import LRFinder, minimum, slide, steep, valley
 from laminar.callbacks.manifold_mixup import ManifoldMixUp
 from laminar.callbacks.mixed_precision import AMPMode, MixedPrecision
 from laminar.callbacks.mixup import CutMix, MixHandler, MixUp
-from laminar.callbacks.nonfinite import NonFiniteReport, TerminateOnNaNCallback
 from laminar.callbacks.noise_scale import GradientNoiseScale
+from laminar.callbacks.nonfinite import NonFiniteReport, TerminateOnNaNCallback
 from laminar.callbacks.predictions import GatherPredsCallback
 from laminar.callbacks.progress import ProgressCallback
 from laminar.callbacks.recorder import Recorder
