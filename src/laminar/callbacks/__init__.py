@@ -22,6 +22,7 @@ from laminar.callbacks.lr_finder import LRFinder, minimum, slide, steep, valley
 from laminar.callbacks.manifold_mixup import ManifoldMixUp
 from laminar.callbacks.mixed_precision import AMPMode, MixedPrecision
 from laminar.callbacks.mixup import CutMix, MixHandler, MixUp
+from laminar.callbacks.model_output import ModelOutput
 from laminar.callbacks.noise_scale import GradientNoiseScale
 from laminar.callbacks.nonfinite import NonFiniteReport, TerminateOnNaNCallback
 from laminar.callbacks.predictions import GatherPredsCallback
@@ -100,6 +101,7 @@ __all__ = [
     "EarlyStoppingCallback",
     "SaveModelCallback",
     "ReduceLROnPlateau",
+    "ModelOutput",
     "NonFiniteReport",
     "TerminateOnNaNCallback",
 ]

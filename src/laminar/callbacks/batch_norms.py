@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from laminar.nn.calling import call_model
 from laminar.optim.groups import bn_types
 
 __all__ = ["batch_norms", "held_statistics", "measure_statistics"]
@@ -55,7 +56,7 @@ def measure_statistics(model: nn.Module, norms: Sequence[Any], batches: Iterable
             norm.momentum = None  # an equal mean of all batches
         with torch.no_grad():
             for inputs in batches:
-                model(*inputs)
+                call_model(model, inputs)
     finally:
         for norm, momentum in momenta:
             norm.momentum = momentum

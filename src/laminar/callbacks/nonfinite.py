@@ -16,6 +16,7 @@ from laminar.callbacks.events import CancelFitException
 from laminar.core.device import tensors_in
 from laminar.core.errors import describe
 from laminar.core.seed import get_random_states, set_random_states
+from laminar.nn.calling import call_model
 
 __all__ = ["NonFiniteReport", "TerminateOnNaNCallback"]
 
@@ -125,7 +126,7 @@ def _look_forward(learn: LearnerState) -> tuple[str, str | None, tuple[int, ...]
         return f"weights are no numbers any more: {_listed(spoilt)}; an earlier step spoilt them", spoilt[0], ()
     outputs: list[tuple[str, Any]] = []
     with _as_found(learn), torch.no_grad(), learn.autocast(), _outputs_into(learn.model, outputs):
-        pred = learn.model(*learn.xb)
+        pred = call_model(learn.model, learn.xb)
     rows = next(filter(None, map(_bad_rows, tensors_in(pred))), ())
     for name, output in outputs:
         if any(not _is_finite(tensor) for tensor in tensors_in(output)):
@@ -143,7 +144,7 @@ def _look_backward(learn: LearnerState) -> tuple[str, str | None, tuple[int, ...
     outputs: list[tuple[str, Any]] = []
     arrived: list[str] = []
     with _as_found(learn), torch.enable_grad(), learn.autocast(), _outputs_into(learn.model, outputs):
-        pred = learn.model(*learn.xb)
+        pred = call_model(learn.model, learn.xb)
         for name, output in outputs:
             for tensor in tensors_in(output):
                 if tensor.requires_grad:

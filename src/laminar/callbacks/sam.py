@@ -10,6 +10,7 @@ from torch import Tensor
 from laminar.callbacks.base import Callback
 from laminar.callbacks.batch_norms import held_statistics
 from laminar.core.errors import ConfigError
+from laminar.nn.calling import call_model
 
 __all__ = ["SAM"]
 
@@ -56,7 +57,7 @@ class SAM(Callback):
             moves = ascent([p.detach() for p in self._parameters], [g for _, g in pairs], self.rho, self.adaptive)
             torch._foreach_add_(self._parameters, moves)
         with held_statistics(self.model), learn.autocast():
-            learn.pred = self.model(*self.xb)
+            learn.pred = call_model(self.model, self.xb)
             learn.fire.after_pred()
             learn.loss_grad = learn.loss_func(learn.pred, *self.yb)
             learn.loss = learn.loss_grad.detach()

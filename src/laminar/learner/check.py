@@ -16,11 +16,13 @@ import torch
 import torch.utils.data as torch_data
 from torch import Tensor, nn
 
+from laminar.callbacks.model_output import ModelOutput
 from laminar.core.device import tensors_in
 from laminar.core.errors import ConfigError, DataError, describe
 from laminar.core.seed import get_random_states, set_random_states
 from laminar.learner.loop import TrainingLoop, length_of
 from laminar.metrics.base import MetricSet, mk_metric
+from laminar.nn.calling import call_model
 from laminar.nn.decoding import activation_of, loss_name
 from laminar.optim.groups import bn_types
 
@@ -117,7 +119,9 @@ def _check_batch(learn: TrainingLoop, batch: Any, metrics: Sequence[Any]) -> Non
         if not any(_may_change(callback) for callback in learn.cbs):
             learn.model.eval()
             with torch.no_grad(), _batch_norm_inputs(learn.model) as single_values, _saying_what_went_where(learn):
-                learn.pred = learn.model(*learn.xb)
+                learn.pred = call_model(learn.model, learn.xb)
+                if (outputs := learn.get_cb(ModelOutput)) is not None:
+                    outputs.after_pred()
             if single_values:
                 _check_last_batch(learn)
             if learn.yb:

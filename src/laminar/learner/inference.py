@@ -17,7 +17,7 @@ from laminar.core.types import cast, plain
 from laminar.data.foreign import in_order_of_items
 from laminar.learner.callback_list import Callbacks, as_list
 from laminar.learner.loop import TrainingLoop
-from laminar.learner.model_input import loader_for_model
+from laminar.learner.model_input import loader_for_model, parts_of
 from laminar.metrics.base import AvgLoss, MetricSet, mk_metric
 from laminar.nn.decoding import activation_of, decodes_of
 
@@ -54,7 +54,7 @@ def some_inputs(learn: TrainingLoop) -> tuple[Any, ...]:
         batch = loader.one_batch() if hasattr(loader, "one_batch") else next(iter(loader))
     finally:
         set_random_states(**states)
-    parts = batch if isinstance(batch, tuple | list) else (batch,)
+    parts = parts_of(batch)
     n = getattr(learn.dls, "n_inp", None) or max(len(parts) - 1, 1)
     return tuple(plain(to_device(part, learn.device)) for part in parts[:n])
 

@@ -11,6 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from laminar.callbacks.lr_finder import valley
+from laminar.callbacks.model_output import ModelOutput
 from laminar.callbacks.progress import ProgressCallback, RowPrinter
 from laminar.callbacks.recorder import Recorder
 from laminar.callbacks.table import event_rows
@@ -19,9 +20,10 @@ from laminar.learner import inference, lr_find, saving, tta
 from laminar.learner.callback_list import Callbacks
 from laminar.learner.export import ModelRecipe, export_learner
 from laminar.learner.fitting import Fitting, Moms
-from laminar.learner.losses_for import loss_for
+from laminar.learner.losses_for import known_loss, loss_for
 from laminar.learner.summary import ModelSummary, summarize
 from laminar.learner.switches import Switches
+from laminar.nn.calling import makes_own_loss
 from laminar.nn.decoding import loss_name
 from laminar.nn.losses import LossFunction
 from laminar.optim.groups import Splitter, trainable_params
@@ -58,7 +60,8 @@ class Learner(Fitting, Switches):
     Args:
         dls: loaders for training and validation (`DataLoaders`, or a pair of iterables of batches).
         model: the network.
-        loss_func: ``loss_func(predictions, *targets)``; by default what fits the data's targets.
+        loss_func: ``loss_func(predictions, *targets)``; by default what fits the data's targets, else the model's own
+            loss, if it takes ``labels`` (see `ModelOutput`).
         opt_func: a torch optimiser's class, or a function ``opt_func(param_groups, lr=...)``.
         lr: learning rate where a call gives none.
         splitter: makes parameter groups of the model: a list of lists of parameters, from first layers to last.
@@ -101,7 +104,10 @@ class Learner(Fitting, Switches):
         **unknown: Never,
     ) -> None:
         check_keywords(unknown, ["dls", "model", *LearnerOptions.__annotations__], type(self).__name__)
-        super().__init__(dls, model, loss_for(dls) if loss_func is None else loss_func, train_bn)
+        outputs = ModelOutput() if loss_func is None and makes_own_loss(model) and known_loss(dls) is None else None
+        if loss_func is None:
+            loss_func = loss_for(dls) if outputs is None else outputs.loss_of_model
+        super().__init__(dls, model, loss_func, train_bn)
         self.opt_func, self.lr, self.splitter, self.moms = opt_func, lr, splitter, moms
         self.metrics = metrics
         self.path = Path(path if path is not None else getattr(dls, "path", None) or ".")
@@ -112,6 +118,7 @@ class Learner(Fitting, Switches):
         self._checked: list[Any] = []
         self._begin_keeping_runs(undoable)
         self.add_cbs([Recorder, ProgressCallback] if default_cbs else None)
+        self.add_cbs(outputs)
         self.add_cbs(cbs)
 
     def __getattr__(self, name: str) -> Any:

@@ -35,7 +35,8 @@ from laminar.learner.callback_list import CallbackOwner
 from laminar.learner.freezing import eval_frozen_norms
 from laminar.learner.interrupts import Interrupts
 from laminar.learner.memory import is_out_of_memory, memory_released, what_was_held
-from laminar.learner.model_input import loaders_for_model
+from laminar.learner.model_input import loaders_for_model, parts_of
+from laminar.nn.calling import call_model
 
 __all__ = ["TrainingLoop"]
 
@@ -175,7 +176,8 @@ class TrainingLoop(CallbackOwner):
         try:
             self.fire.before_batch()
             with self.autocast():  # does nothing in float32
-                self.pred = self.model(*self.xb)
+                xb = self.xb
+                self.pred = self.model(*xb) if type(xb[0]) is not dict else call_model(self.model, xb)
                 self.fire.after_pred()
                 if self.yb:
                     self.loss_grad = self.loss_func(self.pred, *self.yb)
@@ -311,7 +313,7 @@ class TrainingLoop(CallbackOwner):
     def _receive(self, batch: Any) -> None:
         """Take a batch in: onto the device, types off, inputs apart from targets."""
         device = self._device
-        parts = batch if isinstance(batch, tuple | list) else (batch,)
+        parts = batch if isinstance(batch, tuple | list) else parts_of(batch)
         arrived = tuple(
             [part if type(part) is Tensor and part.device == device else _bring(part, device) for part in parts]
         )

@@ -17,7 +17,7 @@ from laminar.core.types import (
 )
 from laminar.nn.losses import BCEWithLogitsLossFlat, CrossEntropyLossFlat, LossFunction, MSELossFlat
 
-__all__ = ["loss_for", "register_loss"]
+__all__ = ["known_loss", "loss_for", "register_loss"]
 
 _LOSSES: dict[type, Callable[[], LossFunction]] = {
     TensorCategory: CrossEntropyLossFlat,
@@ -40,20 +40,27 @@ def register_loss(target: type, make: Callable[[], LossFunction]) -> None:
     _LOSSES[target] = make
 
 
+def known_loss(dls: Any) -> LossFunction | None:
+    """The loss for the targets of `dls`, None if none follows from them."""
+    own = getattr(dls, "loss_func", None)
+    if callable(own):
+        return own  # type: ignore[no-any-return]  # the data's word is taken for it
+    kinds = tuple(getattr(dls, "target_types", ()))
+    found = (kind for kind in kinds[0].__mro__ if kind in _LOSSES) if len(kinds) == 1 else iter(())
+    kind = next(found, None)
+    return None if kind is None else _LOSSES[kind]()
+
+
 def loss_for(dls: Any) -> LossFunction:
     """The loss for the targets of `dls`: what the data bring themselves (``loss_func``), else by the target's class.
 
     Raises:
         ConfigError: the targets have no class that says so, or there are several.
     """
-    own = getattr(dls, "loss_func", None)
-    if callable(own):
-        return own  # type: ignore[no-any-return]  # the data's word is taken for it
+    known = known_loss(dls)
+    if known is not None:
+        return known
     kinds = tuple(getattr(dls, "target_types", ()))
-    if len(kinds) == 1:
-        for kind in kinds[0].__mro__:
-            if kind in _LOSSES:
-                return _LOSSES[kind]()
     found = ", ".join(kind.__name__ for kind in kinds) or "unknown"
     raise ConfigError(
         f"no loss follows from the data: the targets are {found}. Pass one: Learner(dls, model,"

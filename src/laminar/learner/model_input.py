@@ -6,13 +6,14 @@ loaders it was built from. Where such a transform is missing it is added, to a c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from laminar.core.pipeline import Pipeline
 from laminar.core.transform import Transform
+from laminar.nn.calling import TARGET_NAMES
 
-__all__ = ["loader_for_model", "loaders_for_model"]
+__all__ = ["loader_for_model", "loaders_for_model", "parts_of"]
 
 
 def loaders_for_model(dls: Any, tfms: Sequence[Transform]) -> Any:
@@ -32,3 +33,12 @@ def loader_for_model(loader: Any, tfms: Sequence[Transform]) -> Any:
 
 def _missing(after_batch: Pipeline | None, tfms: Sequence[Transform]) -> list[Transform]:
     return [tfm for tfm in tfms if after_batch is not None and after_batch.find(type(tfm)) is None]
+
+
+def parts_of(batch: Any) -> tuple[Any, ...]:
+    """A batch as inputs and targets: of a mapping, all of it and what is under a usual name for targets."""
+    if isinstance(batch, tuple | list):
+        return tuple(batch)
+    if isinstance(batch, Mapping):
+        return dict(batch), *(batch[name] for name in TARGET_NAMES if name in batch)
+    return (batch,)

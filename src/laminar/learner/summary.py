@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from laminar.core.device import tensors_in
 from laminar.core.seed import get_random_states, set_random_states
+from laminar.nn.calling import call_model
 
 __all__ = ["LayerRow", "ModelSummary", "summarize"]
 
@@ -139,7 +140,7 @@ def _call(model: nn.Module, inputs: tuple[Any, ...], rows: dict[nn.Module, Layer
     hooks = [module.register_forward_hook(note) for module in rows]
     try:
         with _as_found(model), torch.no_grad():
-            model.eval()(*inputs)
+            call_model(model.eval(), inputs)
     finally:
         for hook in hooks:
             hook.remove()
