@@ -5,6 +5,7 @@ from laminar.callbacks.base import Callback, LearnerState, before_batch_cb
 from laminar.callbacks.channels_last import ChannelsLast
 from laminar.callbacks.clip import AdaptiveGradientClip, GradientClip, GradientValueClip
 from laminar.callbacks.csv_logger import CSVLogger
+from laminar.callbacks.divergence import StopOnDivergence
 from laminar.callbacks.ema import EMA
 from laminar.callbacks.events import (
     EVENTS,
@@ -25,9 +26,10 @@ from laminar.callbacks.mixup import CutMix, MixHandler, MixUp
 from laminar.callbacks.model_output import ModelOutput
 from laminar.callbacks.noise_scale import GradientNoiseScale
 from laminar.callbacks.nonfinite import NonFiniteReport, TerminateOnNaNCallback
-from laminar.callbacks.predictions import GatherPredsCallback
+from laminar.callbacks.predictions import CollectDataCallback, FetchPredsCallback, GatherPredsCallback
 from laminar.callbacks.progress import ProgressCallback
 from laminar.callbacks.recorder import Recorder
+from laminar.callbacks.resizing import ProgressiveResizing
 from laminar.callbacks.sam import SAM
 from laminar.callbacks.schedule import (
     ParamScheduler,
@@ -40,13 +42,16 @@ from laminar.callbacks.schedule import (
     combine_scheds,
     combined_cos,
 )
+from laminar.callbacks.short_epoch import ShortEpochCallback
 from laminar.callbacks.swa import SWA
+from laminar.callbacks.time_limit import TimeLimit
 from laminar.callbacks.tracker import (
     EarlyStoppingCallback,
     ReduceLROnPlateau,
     SaveModelCallback,
     TrackerCallback,
 )
+from laminar.callbacks.unfreezing import GradualUnfreezing
 from laminar.callbacks.verbose import VerboseCallback
 
 __all__ = [
@@ -81,6 +86,13 @@ __all__ = [
     "minimum",
     "steep",
     "GatherPredsCallback",
+    "FetchPredsCallback",
+    "CollectDataCallback",
+    "ProgressiveResizing",
+    "GradualUnfreezing",
+    "ShortEpochCallback",
+    "TimeLimit",
+    "StopOnDivergence",
     "MixedPrecision",
     "EMA",
     "SWA",

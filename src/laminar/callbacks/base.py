@@ -72,6 +72,20 @@ class LearnerState(Protocol):
     def get_cb(self, kind: type[C]) -> C | None:
         """The callback of class `kind`, if there is one."""
 
+    def freeze_to(self, n: int) -> Any:
+        """Freeze the first `n` parameter groups, and let the others train."""
+
+    def get_preds(
+        self,
+        ds_idx: int = 1,
+        dl: Any = None,
+        with_input: bool = False,
+        with_decoded: bool = False,
+        *,
+        cbs: Any = None,
+    ) -> tuple[Any, ...]:
+        """Predict a whole set."""
+
     def models_folder(self) -> Path:
         """The folder for weights, made if it is not there."""
 

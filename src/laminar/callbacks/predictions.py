@@ -11,7 +11,7 @@ from laminar.core.device import to_concat, to_detach
 from laminar.metrics.base import MetricSet
 from laminar.nn.decoding import item_losses
 
-__all__ = ["EvaluateCallback", "GatherPredsCallback"]
+__all__ = ["CollectDataCallback", "EvaluateCallback", "FetchPredsCallback", "GatherPredsCallback"]
 
 
 class GatherPredsCallback(Callback):
@@ -104,3 +104,57 @@ class EvaluateCallback(Callback):
     def values(self) -> list[float | None]:
         """The values, in the order of the metrics."""
         return self.metric_set.values()
+
+
+class FetchPredsCallback(Callback):
+    """Predicts a set after each validation of a fit: ``learn.fetch_preds.preds`` is what ``learn.get_preds`` returns.
+
+    Args:
+        ds_idx: 0 for the training set, 1 for the validation set.
+        dl: another loader instead.
+        with_input: fetch the inputs too.
+        with_decoded: fetch the decisions too.
+        cbs: callbacks for these passes.
+    """
+
+    passes = ("fit",)
+    allow_several = True
+
+    def __init__(
+        self,
+        ds_idx: int = 1,
+        dl: Any = None,
+        with_input: bool = False,
+        with_decoded: bool = False,
+        cbs: Any = None,
+    ) -> None:
+        self.ds_idx, self.given_dl, self.cbs = ds_idx, dl, cbs
+        self.with_input, self.with_decoded = with_input, with_decoded
+        self.preds: tuple[Any, ...] | None = None
+
+    def after_validate(self) -> None:
+        """Predict."""
+        self.preds = self.learn.get_preds(self.ds_idx, self.given_dl, self.with_input, self.with_decoded, cbs=self.cbs)
+
+
+class CollectDataCallback(Callback):
+    """Keeps every batch of a fit on the CPU, with its predictions and losses: ``learn.collect_data.data``.
+
+    Attributes:
+        data: for each batch ``(xb, yb, pred, loss)``, training and validation in the order in which they came.
+    """
+
+    order = 100
+    passes = ("fit",)
+
+    def __init__(self) -> None:
+        self.data: list[tuple[Any, ...]] = []
+
+    def before_fit(self) -> None:
+        """Begin anew."""
+        self.data = []
+
+    def after_batch(self) -> None:
+        """Keep the batch."""
+        learn = self.learn
+        self.data.append(tuple(to_detach(part) for part in (learn.xb, learn.yb, learn.pred, learn.loss)))
