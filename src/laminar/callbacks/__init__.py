@@ -3,7 +3,9 @@
 from laminar.callbacks.accumulate import GradientAccumulation
 from laminar.callbacks.base import Callback, LearnerState, before_batch_cb
 from laminar.callbacks.channels_last import ChannelsLast
+from laminar.callbacks.checkpointing import ActivationCheckpointing
 from laminar.callbacks.clip import AdaptiveGradientClip, GradientClip, GradientValueClip
+from laminar.callbacks.compile import CompileModel
 from laminar.callbacks.csv_logger import CSVLogger
 from laminar.callbacks.divergence import StopOnDivergence
 from laminar.callbacks.ema import EMA
@@ -21,15 +23,18 @@ from laminar.callbacks.events import (
 from laminar.callbacks.label_smoothing import LabelSmoothing
 from laminar.callbacks.lr_finder import LRFinder, minimum, slide, steep, valley
 from laminar.callbacks.manifold_mixup import ManifoldMixUp
+from laminar.callbacks.mc_dropout import MCDropoutCallback
 from laminar.callbacks.mixed_precision import AMPMode, MixedPrecision
 from laminar.callbacks.mixup import CutMix, MixHandler, MixUp
 from laminar.callbacks.model_output import ModelOutput
 from laminar.callbacks.noise_scale import GradientNoiseScale
 from laminar.callbacks.nonfinite import NonFiniteReport, TerminateOnNaNCallback
 from laminar.callbacks.predictions import CollectDataCallback, FetchPredsCallback, GatherPredsCallback
+from laminar.callbacks.profiler import ProfilerCallback
 from laminar.callbacks.progress import ProgressCallback
 from laminar.callbacks.recorder import Recorder
 from laminar.callbacks.resizing import ProgressiveResizing
+from laminar.callbacks.rnn import ModelResetter, RNNCallback, RNNRegularizer, rnn_cbs
 from laminar.callbacks.sam import SAM
 from laminar.callbacks.schedule import (
     ParamScheduler,
@@ -44,6 +49,7 @@ from laminar.callbacks.schedule import (
 )
 from laminar.callbacks.short_epoch import ShortEpochCallback
 from laminar.callbacks.swa import SWA
+from laminar.callbacks.throughput import EpochSpeed, ThroughputMonitor
 from laminar.callbacks.time_limit import TimeLimit
 from laminar.callbacks.tracker import (
     EarlyStoppingCallback,
@@ -93,6 +99,16 @@ __all__ = [
     "ShortEpochCallback",
     "TimeLimit",
     "StopOnDivergence",
+    "CompileModel",
+    "ActivationCheckpointing",
+    "ProfilerCallback",
+    "ThroughputMonitor",
+    "EpochSpeed",
+    "ModelResetter",
+    "RNNCallback",
+    "RNNRegularizer",
+    "rnn_cbs",
+    "MCDropoutCallback",
     "MixedPrecision",
     "EMA",
     "SWA",
