@@ -47,7 +47,7 @@ def folder() -> Path:
             for i in range(count):
                 file = Path("pets", split, kind, f"{i}.png")
                 file.parent.mkdir(parents=True, exist_ok=True)
-                Image.new("RGB", (8, 6), (i * 10, 0, 200)).save(file)
+                Image.new("RGB", (8, 6), (i * 10, 100 * (split == "valid"), 200 - (kind == "dog"))).save(file)
     return Path("pets")
 
 

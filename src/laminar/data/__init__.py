@@ -6,6 +6,7 @@ from laminar.data.balanced_splitters import GroupedSplitter, StratifiedSplitter
 from laminar.data.block import DataBlock, DataBlockOptions
 from laminar.data.blocks import CategoryBlock, MultiCategoryBlock, RegressionBlock, TransformBlock
 from laminar.data.checking.examine import Facts, Surroundings, examine
+from laminar.data.checking.leaks import Leak
 from laminar.data.checking.report import CheckReport, Finding
 from laminar.data.collation import collate, uncollate
 from laminar.data.datasets import Datasets
@@ -111,6 +112,7 @@ __all__ = [
     "BadItem",
     "CheckReport",
     "Finding",
+    "Leak",
     "Facts",
     "Surroundings",
     "examine",

@@ -21,7 +21,7 @@ from laminar.data.loaders import DataLoaders
 from laminar.data.options import LoadersOptions
 from laminar.data.splits import Splitter
 from laminar.data.splitters import RandomSplitter
-from laminar.data.summary import tell_datasets, tell_loader
+from laminar.data.summary import tell_loaders
 from laminar.data.transforms import Getter
 
 __all__ = [
@@ -234,32 +234,36 @@ class DataBlock:
             bs, path, after_item=_fresh(self.item_tfms), after_batch=_fresh(self.batch_tfms), **every
         )
 
-    def summary(self, source: Any, bs: int = 4, show_batch: bool = False, **options: Unpack[LoadersOptions]) -> None:
-        """Print in words what happens to a sample and to a batch of `bs` on their way, step by step.
+    def summary(
+        self,
+        source: Any,
+        bs: int = 64,
+        show_batch: bool = False,
+        path: str | Path = ".",
+        **options: Unpack[LoadersOptions],
+    ) -> None:
+        """Print in words what happens to a sample and to a batch on their way, step by step, and whether it works.
 
-        It makes the very loaders that `dataloaders` makes, so it fails where that fails, and says at which step.
+        It makes the very loaders that `dataloaders` makes of the same arguments: it fails where that fails, and
+        nowhere else. Of a batch it shows four samples. It also looks for files that stand in several splits.
 
         Args:
             source: as for `dataloaders`.
-            bs: items in the batch.
-            show_batch: show the batch at the end.
+            bs: as for `dataloaders`.
+            show_batch: show a batch at the end.
+            path: as for `dataloaders`.
             **options: as for `dataloaders`.
+
+        Raises:
+            DataError: as `dataloaders`, after the verdict.
         """
+        check_keywords(options, ["path", "bs", "show_batch", *LoadersOptions.__annotations__], "DataBlock.summary")
+
+        def loaders(dsets: Datasets, checked: bool) -> DataLoaders:
+            return self._loaders(dsets, path, bs, options if checked else {**options, "check": False})
+
         print(f"Getting items from {source!r}" if self.get_items else "The source is the items")
-        dsets = self.datasets(source)
-        tell_datasets(dsets, print)
-        step = "making the loaders"
-        try:
-            dls = self._loaders(dsets, ".", bs, {**options, "check": False})
-            step = "following a sample and a batch"
-            if isinstance(dls.train, DataLoader):
-                tell_loader(dls.train, bs, print)
-            step = "making the loaders, with all checks"
-            self._loaders(dsets, ".", bs, options)
-        except Exception as error:
-            print(f"\nVerdict: {step} fails: {type(error).__name__}: {error}")
-            raise
-        print("\nVerdict: this works.")
+        dls = tell_loaders(lambda: self.datasets(source), loaders, print)
         if show_batch:
             dls.show_batch()
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ __all__ = ["digest_of", "near_copies", "same_bytes"]
 _CLOSE = 6.0  # grey values by which two thumbnails of one picture differ on average, at most
 _FLAT = 3.0  # a thumbnail with a smaller standard deviation has nothing to know it by
 _BITS_APART = 7  # of 128: with 8 bands of 16 bits, two hashes no further apart than this agree in one band at least
+_ENDING = 4096  # bytes
 _CROWD = 200  # so many pictures in one band are compared with their neighbours only
 
 
@@ -27,24 +29,39 @@ def digest_of(file: Path) -> bytes:
 
 
 def same_bytes(files: Iterable[Path]) -> list[list[Path]]:
-    """Groups of different paths that hold the same bytes; only files of one size are read.
+    """Groups of different paths that hold the same bytes.
 
-    A path that cannot be read is in no group.
+    Files of one size are read, first their ends, in full where these agree. One that cannot be read is in no group;
+    who makes its item will say so.
     """
-    by_size: dict[int, list[Path]] = defaultdict(list)
-    for file in dict.fromkeys(files):
+    groups: list[list[Path]] = [list(dict.fromkeys(files))]
+    for key in (_size, _ending, digest_of):
+        groups = [alike for group in groups for alike in _alike(group, key)]
+    return groups
+
+
+def _alike(files: Sequence[Path], key: Callable[[Path], Any]) -> list[list[Path]]:
+    """Groups of two and more with the same key, other than None."""
+    groups: dict[Any, list[Path]] = defaultdict(list)
+    for file in files:
         try:
-            by_size[file.stat().st_size].append(file)
+            groups[key(file)].append(file)
         except OSError:
-            continue  # who reads it will say so
-    by_digest: dict[bytes, list[Path]] = defaultdict(list)
-    for size, group in by_size.items():
-        for file in group if len(group) > 1 and size else ():
-            try:
-                by_digest[digest_of(file)].append(file)
-            except OSError:
-                continue
-    return [group for group in by_digest.values() if len(group) > 1]
+            continue
+    return [group for value, group in groups.items() if value is not None and len(group) > 1]
+
+
+def _size(file: Path) -> int | None:
+    """Of a file in bytes; None of one without any, which is a copy of nothing."""
+    status = file.stat()
+    return status.st_size if status.st_size and stat.S_ISREG(status.st_mode) else None
+
+
+def _ending(file: Path) -> bytes:
+    """The last bytes of a file: beginnings are more often alike."""
+    with file.open("rb") as stream:
+        stream.seek(max(0, file.stat().st_size - _ENDING))
+        return stream.read()
 
 
 def near_copies(thumbnails: Mapping[Any, npt.NDArray[np.uint8]]) -> list[tuple[Any, Any]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -12,6 +14,8 @@ from laminar.data.items import item_at, name_of
 from laminar.data.transforms import Getter
 
 __all__ = ["Split", "split_name"]
+
+_ENDING = re.compile(r"\.\w{1,8}")
 
 
 def split_name(number: int) -> str:
@@ -60,19 +64,35 @@ class Split:
         return f"item {index}" if raw is None or callable(raw) else name_of(item_at(raw, index))
 
     def file(self, index: int) -> Path | None:
-        """The file of an item's first input: the item itself, or what the getter of the input gives."""
+        """The file of an item's first input: what the getter of the input gives, or the item itself."""
         raw = getattr(self.dataset, "items", None)
         if raw is None or callable(raw):
             return None
         item = item_at(raw, index)
+        got = None if self._getter is None else _got(self._getter, item)
+        return _as_file(item) if got is None else got
+
+    @cached_property
+    def _getter(self) -> Getter | None:
+        """The getter of the input, if it tells where items are: one that opens them is not called for all of them."""
         first = self.members[0].tfms.transforms[:1] if self.members else []
-        if first and isinstance(first[0], Getter):
-            try:
-                item = first[0](item)
-            except Exception:  # noqa: BLE001  # whoever makes the item will tell what the getter raises
-                return None
-        if isinstance(item, PurePath):
-            return Path(item)
-        if isinstance(item, str) and len(item) < 4096 and "\n" not in item and Path(item).suffix:
-            return Path(item)
+        if not first or not isinstance(first[0], Getter) or not len(self):
+            return None
+        looked_at = (item_at(self.dataset.items, index) for index in {0, len(self) // 2, len(self) - 1})
+        return first[0] if any(_got(first[0], item) is not None for item in looked_at) else None
+
+
+def _got(getter: Getter, item: Any) -> Path | None:
+    try:
+        return _as_file(getter(item))
+    except Exception:  # noqa: BLE001  # whoever makes the item will tell what the getter raises
         return None
+
+
+def _as_file(item: Any) -> Path | None:
+    """A path, or a text that ends as names of files do."""
+    if isinstance(item, PurePath):
+        return Path(item)
+    if isinstance(item, str) and len(item) < 4096 and "\n" not in item and _ENDING.fullmatch(Path(item).suffix):
+        return Path(item)
+    return None

@@ -16,6 +16,7 @@ from laminar.data.checking.examine import Facts, Surroundings, examine
 from laminar.data.checking.leaks import find_leaks
 from laminar.data.checking.members import Split, split_name
 from laminar.data.checking.report import CheckReport, Finding
+from laminar.data.fetching import SkipItemException
 from laminar.data.parallel import in_threads
 
 __all__ = ["scan"]
@@ -69,7 +70,7 @@ def _look_at(splits: Sequence[Split], place: Place) -> _Item:
             for part in split.parts(index):
                 _note(item, part, split, len(item.facts))
         except Exception as error:  # noqa: BLE001  # kept and told: finding all of them is what this is for
-            item.troubles.append(("unreadable", _words(error)))
+            item.troubles.append((_kind(error, True), _words(error)))
         return item
     for member in range(len(split.members)):
         try:
@@ -77,7 +78,7 @@ def _look_at(splits: Sequence[Split], place: Place) -> _Item:
             _note(item, part, split, member)
         except Exception as error:  # noqa: BLE001  # as above
             item.facts.append(Facts())
-            item.troubles.append(("unreadable" if member < split.n_inp else "bad target", _words(error)))
+            item.troubles.append((_kind(error, member < split.n_inp), _words(error)))
     return item
 
 
@@ -89,6 +90,12 @@ def _note(item: _Item, part: Any, split: Split, member: int) -> None:
         decoded = split.members[member].decode(part)
         several = isinstance(decoded, list | tuple)
         item.labels += [str(label) for label in decoded] if several else [str(decoded)]
+
+
+def _kind(error: Exception, of_input: bool) -> str:
+    if isinstance(error, SkipItemException):
+        return "left out"
+    return "unreadable" if of_input else "bad target"
 
 
 def _words(error: Exception) -> str:
