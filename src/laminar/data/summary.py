@@ -57,20 +57,25 @@ def tell_loaders(
     troubles = _tell_all(dsets, lambda: dls, say)
     leaks = _tell_leaks(dls, say)
     works = "the loaders can be made" if troubles else "this works"
-    say(f"\nVerdict: {', but '.join([works, *filter(None, ['; '.join(troubles + leaks)])])}.")
+    say(f"\nVerdict: {works}{', but ' if troubles or leaks else ''}{'; '.join(troubles + leaks)}.")
     return dls
 
 
 def _tell_all(dsets: Datasets, made: Callable[[], DataLoaders], say: Say) -> list[str]:
     """Follow a sample and a batch all the way, as far as it goes; gives what went wrong, in words."""
+    index: int | None = 0
+    troubles: list[str] = []
     try:
         loader = made().train
     except Exception:  # noqa: BLE001  # why, the verdict says
         loader = None
-    skips = isinstance(loader, DataLoader) and loader.on_bad_item == "skip"
     sizes = ", ".join(str(len(dsets.subset(i))) for i in range(dsets.n_subsets))
     say(f"{len(dsets)} items, divided into {sizes}")
-    index, troubles = _tell_item(dsets.train, skips, say)
+    if isinstance(loader, DataLoader) and loader.create_item is not None:
+        say(f"\nItems are made by create_item={loader.create_item!r}, not by the blocks")
+    else:
+        skips = isinstance(loader, DataLoader) and loader.on_bad_item == "skip"
+        index, troubles = _tell_item(dsets.train, skips, say)
     if index is not None and isinstance(loader, DataLoader):
         try:
             _tell_loader(loader, index, say)
@@ -82,7 +87,7 @@ def _tell_all(dsets: Datasets, made: Callable[[], DataLoaders], say: Say) -> lis
 
 def _tell_item(train: Datasets, skips: bool, say: Say) -> tuple[int | None, list[str]]:
     """Follow the first training item; where it is left out, the next. Gives the number of one that can be made."""
-    troubles = []
+    troubles: list[str] = []
     for index in range(min(_TRIED, len(train))):
         item = item_at(train.items, index)
         say(f"\nThe {'first' if not index else 'next'} training item: {name_of(item)}")
