@@ -1,5 +1,6 @@
 """Programs as fastai's users write them, with the import line changed: they have to run as they are."""
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -108,6 +109,34 @@ def test_several_labels_from_a_data_frame(pascal: Path) -> None:
     preds, targs = learn.get_preds()
     assert preds.shape == targs.shape == (4, 3)
     accuracy_multi(preds, targs, thresh=0.9, sigmoid=False)
+
+
+def test_several_labels_by_the_factory_and_by_columns(pascal: Path) -> None:
+    path = pascal
+    dls = ImageDataLoaders.from_df(
+        pd.read_csv(path / "train.csv"),
+        path,
+        folder="train",
+        valid_col="is_valid",
+        label_delim=" ",
+        item_tfms=Resize(32),
+        bs=4,
+    )
+    dls.show_batch()
+    pascal_block = DataBlock(
+        blocks=(ImageBlock, MultiCategoryBlock),
+        splitter=ColSplitter("is_valid"),
+        get_x=ColReader("fname", pref=str(path / "train") + os.path.sep),
+        get_y=ColReader("labels", label_delim=" "),
+        item_tfms=Resize(32),
+        batch_tfms=aug_transforms(size=24),
+    )
+    columns = pascal_block.dataloaders(pd.read_csv(path / "train.csv"), bs=4)
+    assert list(columns.vocab) == list(dls.vocab) == ["car", "chair", "person"]
+    f1 = F1ScoreMulti(thresh=0.5)
+    learn = vision_learner(columns, resnet18, pretrained=False, metrics=[partial(accuracy_multi, thresh=0.5), f1])
+    learn.fit(1)
+    assert 0 <= learn.recorder.values[-1][-1] <= 1
 
 
 def test_a_network_from_scratch_with_progressive_resizing_mixup_and_label_smoothing(imagenette: Path) -> None:

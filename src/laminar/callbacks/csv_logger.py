@@ -50,7 +50,8 @@ class CSVLogger(Callback):
 
     def after_epoch(self) -> None:
         """Write the epoch's row."""
-        self._write(["" if value is None else value for value in self._recorder.log])
+        row = [float(value) if isinstance(value, float) else value for value in self._recorder.log]
+        self._write(["" if value is None else value for value in row])
 
     def cleanup_fit(self) -> None:
         """Close the file."""

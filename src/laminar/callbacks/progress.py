@@ -21,7 +21,7 @@ _BETWEEN_UPDATES = 0.2  # seconds
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
-    return f"{value:.6f}" if isinstance(value, float) else str(value)
+    return f"{value:.6f}" if type(value) is float else str(value)  # an Estimate shows its interval
 
 
 class RowPrinter:

@@ -12,7 +12,8 @@ from laminar.callbacks.base import Callback
 from laminar.callbacks.schedule import ParamScheduler
 from laminar.core.errors import ConfigError, TrainingError
 from laminar.core.lazy import lazy_module
-from laminar.metrics.base import AvgLoss, Metric, MetricSet, MovingAverage, mk_metric
+from laminar.metrics.base import AvgLoss, Metric, MetricSet, MovingAverage
+from laminar.metrics.making import mk_metric
 
 __all__ = ["Recorder", "format_time"]
 

@@ -21,7 +21,7 @@ from laminar.core.device import tensors_in
 from laminar.core.errors import ConfigError, DataError, describe
 from laminar.core.seed import get_random_states, set_random_states
 from laminar.learner.loop import TrainingLoop, length_of
-from laminar.metrics.base import MetricSet, mk_metric
+from laminar.learner.trying_metrics import try_metrics
 from laminar.nn.calling import call_model
 from laminar.nn.decoding import activation_of, loss_name
 from laminar.optim.groups import bn_types
@@ -127,7 +127,7 @@ def _check_batch(learn: TrainingLoop, batch: Any, metrics: Sequence[Any]) -> Non
             if learn.yb:
                 _check_outputs(learn)
                 _check_loss(learn)
-                _check_metrics(learn, metrics)
+                try_metrics(learn, metrics)
 
 
 @contextmanager
@@ -241,17 +241,3 @@ def _remedy(learn: TrainingLoop) -> str:
             return "For several classes an item, use BCEWithLogitsLossFlat()."
         return "For class indices, use CrossEntropyLossFlat() and as many outputs as classes."
     return "For numbers, use MSELossFlat() and as many outputs as targets."
-
-
-def _check_metrics(learn: TrainingLoop, metrics: Sequence[Any]) -> None:
-    """Let each metric take the batch in."""
-    for metric in metrics:
-        fresh = mk_metric(metric)
-        try:
-            with torch.no_grad():
-                MetricSet([fresh]).accumulate(learn)
-        except Exception as error:
-            raise ConfigError(
-                f"the metric {fresh.name} fails on predictions {describe(learn.pred)} and targets {describe(learn.y)}:"
-                f" {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-            ) from error

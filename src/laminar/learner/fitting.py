@@ -17,7 +17,7 @@ from laminar.learner.callback_list import Callbacks, as_list
 from laminar.learner.check import check_contract
 from laminar.learner.freezing import freeze_groups
 from laminar.learner.transaction import Transactional, transaction
-from laminar.metrics.base import mk_metrics
+from laminar.metrics.making import mk_metrics
 from laminar.optim.groups import (
     Splitter,
     decay_groups,

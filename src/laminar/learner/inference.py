@@ -18,7 +18,8 @@ from laminar.data.foreign import in_order_of_items
 from laminar.learner.callback_list import Callbacks, as_list
 from laminar.learner.loop import TrainingLoop
 from laminar.learner.model_input import loader_for_model, parts_of
-from laminar.metrics.base import AvgLoss, MetricSet, mk_metric
+from laminar.metrics.base import AvgLoss, MetricSet
+from laminar.metrics.making import mk_metric
 from laminar.nn.decoding import activation_of, decodes_of
 
 __all__ = ["evaluation_loader", "get_preds", "predict", "show_results", "some_inputs", "validate"]

@@ -1,5 +1,13 @@
 """Metrics: functions of predictions and targets, and classes that accumulate over an epoch."""
 
+from laminar.metrics.agreement import (
+    BalancedAccuracy,
+    CohenKappa,
+    HammingLoss,
+    HammingLossMulti,
+    MatthewsCorrCoef,
+    MatthewsCorrCoefMulti,
+)
 from laminar.metrics.base import (
     AvgLoss,
     AvgMetric,
@@ -10,23 +18,108 @@ from laminar.metrics.base import (
     MovingAverage,
     PairMetric,
     ValueMetric,
-    mk_metric,
-    mk_metrics,
+    mean_of_items,
+    ratio,
     smaller_is_better,
     smooth,
 )
-from laminar.metrics.classification import accuracy, accuracy_multi, error_rate, top_k_accuracy
-from laminar.metrics.regression import RootMeanSquaredError, mae, mse, rmse
+from laminar.metrics.classification import accuracy, accuracy_multi, accuracy_thresh_expand, error_rate, top_k_accuracy
+from laminar.metrics.collecting import AccumMetric, ActivationType, CollectingMetric, optim_metric, skm_to_fastai
+from laminar.metrics.comparing import Comparison, compare
+from laminar.metrics.confusion import ConfusionMetric
+from laminar.metrics.estimates import Estimate
+from laminar.metrics.foreign import ForeignMetric
+from laminar.metrics.from_loss import LossMetric, LossMetrics
+from laminar.metrics.intervals import IntervalMetric, estimate, with_interval
+from laminar.metrics.making import mk_metric, mk_metrics
+from laminar.metrics.probabilities import BrierScore, BrierScoreMulti
+from laminar.metrics.ranking import APScoreBinary, APScoreMulti, RocAuc, RocAucBinary, RocAucMulti, SpearmanCorrCoef
+from laminar.metrics.regression import (
+    ExplainedVariance,
+    ExpRootMeanSquaredPercentError,
+    PearsonCorrCoef,
+    R2Score,
+    RootMeanSquaredError,
+    exp_rmspe,
+    mae,
+    mse,
+    msle,
+    rmse,
+)
+from laminar.metrics.scores import (
+    ClassScore,
+    F1Score,
+    F1ScoreMulti,
+    FBeta,
+    FBetaMulti,
+    Jaccard,
+    JaccardMulti,
+    LabelScore,
+    Precision,
+    PrecisionMulti,
+    Recall,
+    RecallMulti,
+)
+from laminar.metrics.segmentation import Dice, DiceMulti, JaccardCoeff, JaccardCoeffMulti, foreground_acc
+from laminar.metrics.text import CorpusBLEUMetric, Perplexity, perplexity
 
 __all__ = [
     "accuracy",
     "error_rate",
     "top_k_accuracy",
     "accuracy_multi",
+    "accuracy_thresh_expand",
+    "F1Score",
+    "FBeta",
+    "Precision",
+    "Recall",
+    "Jaccard",
+    "F1ScoreMulti",
+    "FBetaMulti",
+    "PrecisionMulti",
+    "RecallMulti",
+    "JaccardMulti",
+    "ClassScore",
+    "LabelScore",
+    "BalancedAccuracy",
+    "CohenKappa",
+    "MatthewsCorrCoef",
+    "MatthewsCorrCoefMulti",
+    "HammingLoss",
+    "HammingLossMulti",
+    "RocAuc",
+    "RocAucBinary",
+    "RocAucMulti",
+    "APScoreBinary",
+    "APScoreMulti",
+    "SpearmanCorrCoef",
+    "BrierScore",
+    "BrierScoreMulti",
     "mse",
     "rmse",
     "mae",
+    "msle",
+    "exp_rmspe",
+    "R2Score",
+    "ExplainedVariance",
+    "PearsonCorrCoef",
     "RootMeanSquaredError",
+    "ExpRootMeanSquaredPercentError",
+    "foreground_acc",
+    "Dice",
+    "DiceMulti",
+    "JaccardCoeff",
+    "JaccardCoeffMulti",
+    "perplexity",
+    "Perplexity",
+    "CorpusBLEUMetric",
+    "AccumMetric",
+    "skm_to_fastai",
+    "optim_metric",
+    "ActivationType",
+    "CollectingMetric",
+    "LossMetric",
+    "LossMetrics",
     "Metric",
     "PairMetric",
     "AvgMetric",
@@ -35,9 +128,19 @@ __all__ = [
     "ValueMetric",
     "MetricSet",
     "BatchState",
-    "mk_metric",
-    "mk_metrics",
     "smaller_is_better",
+    "mean_of_items",
+    "ratio",
     "MovingAverage",
     "smooth",
+    "ConfusionMetric",
+    "with_interval",
+    "estimate",
+    "IntervalMetric",
+    "Estimate",
+    "compare",
+    "Comparison",
+    "ForeignMetric",
+    "mk_metric",
+    "mk_metrics",
 ]

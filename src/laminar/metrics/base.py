@@ -1,20 +1,22 @@
 """What a metric is: something that is reset, accumulates over the batches of an epoch, and then has a value.
 
-A metric belongs to one learner: what users pass (a function, a class, an instance) is turned into a fresh metric by
-`mk_metric`, so nothing is shared between two learners. Sums stay on the device until the value is asked for.
+A metric belongs to one learner: what users pass (a function, a class, an instance) is turned into a fresh metric
+(`laminar.metrics.making`), so nothing is shared between two learners. Sums stay on the device until the value is asked
+for.
 """
 
 from __future__ import annotations
 
 import copy
-import inspect
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol, TypeVar
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from torch import Tensor
 
 from laminar.core.device import find_bs
 from laminar.core.errors import ConfigError, describe
+from laminar.metrics.estimates import Estimate
 
 __all__ = [
     "AvgLoss",
@@ -26,8 +28,8 @@ __all__ = [
     "MovingAverage",
     "PairMetric",
     "ValueMetric",
-    "mk_metric",
-    "mk_metrics",
+    "mean_of_items",
+    "ratio",
     "smaller_is_better",
     "smooth",
 ]
@@ -54,6 +56,9 @@ class Metric:
     smaller_is_better: bool | None = None
     """Whether a smaller value is the better one, for callbacks that keep the best; None where nobody said."""
 
+    title: ClassVar[str] = ""
+    """The column's title; by default the class's name in small letters."""
+
     def reset(self) -> None:
         """Forget what was accumulated: an epoch begins."""
 
@@ -73,7 +78,7 @@ class Metric:
     @property
     def name(self) -> str:
         """The column's title."""
-        return type(self).__name__.lower()
+        return self.title or type(self).__name__.lower()
 
 
 class PairMetric(Metric):
@@ -110,35 +115,73 @@ def function_name(func: Callable[..., Any]) -> str:
     return str(getattr(inner, "__name__", type(inner).__name__))
 
 
+def mean_of_items(function: F) -> F:
+    """Decorator for a metric that is a mean over items: the function gives a value for each, the metric their mean.
+
+    ``metric.items(preds, targets)`` gives the single values, from which intervals and comparisons are made.
+    """
+
+    @functools.wraps(function)
+    def mean(*args: Any, **options: Any) -> Any:
+        return function(*args, **options).mean()
+
+    mean.items = function  # type: ignore[attr-defined]  # read by whoever needs single values
+    return mean  # type: ignore[return-value]  # the same signature
+
+
+def ratio(function: F) -> F:
+    """Decorator for a metric that is a quotient: the function gives numerator and denominator.
+
+    Over an epoch both are added up, so that the metric is that of all items and not a mean of the batches' quotients.
+    """
+
+    @functools.wraps(function)
+    def quotient(*args: Any, **options: Any) -> Any:
+        above, below = function(*args, **options)
+        return above / below
+
+    quotient.parts = function  # type: ignore[attr-defined]  # read by AvgMetric
+    return quotient  # type: ignore[return-value]  # the same signature
+
+
 class AvgMetric(Metric):
     """Mean of ``func(pred, *targets)`` over batches, each weighted by its number of items.
 
     Args:
         func: returns a number or a tensor of one element for a batch; its attribute ``smaller_is_better``, if it has
-            one, is the metric's.
+            one, is the metric's. A function decorated with `ratio` is added up exactly.
     """
 
     def __init__(self, func: Callable[..., Any]) -> None:
         self.func = func
-        self.smaller_is_better = getattr(getattr(func, "func", func), "smaller_is_better", None)
+        inner = getattr(func, "func", func)
+        self.smaller_is_better = getattr(inner, "smaller_is_better", None)
+        parts = getattr(inner, "parts", None)
+        if parts is not None and isinstance(func, functools.partial):
+            parts = functools.partial(parts, *func.args, **func.keywords)
+        self._parts: Callable[..., Any] | None = parts
         self.reset()
 
     def reset(self) -> None:
         """Forget what was accumulated."""
         self.total: Any = 0.0
-        self.count = 0
+        self.count: Any = 0
+        self._seen = False
 
     def accumulate(self, learn: Any) -> None:
         """Call the function on this batch and add its value, without waiting for the device."""
-        n = find_bs(learn.yb if learn.yb else learn.xb)
-        value = self.func(learn.pred, *learn.yb)
-        self.total = self.total + (value.detach() if isinstance(value, Tensor) else value) * n
-        self.count += n
+        if self._parts is not None:
+            above, count = self._parts(learn.pred, *learn.yb)
+        else:
+            count = find_bs(learn.yb if learn.yb else learn.xb)
+            value = self.func(learn.pred, *learn.yb)
+            above = (value.detach() if isinstance(value, Tensor) else value) * count
+        self.total, self.count, self._seen = self.total + above, self.count + count, True
 
     @property
     def value(self) -> Any:
         """The mean so far."""
-        return self.total / self.count if self.count else None
+        return self.total / self.count if self._seen and self.count else None
 
     @property
     def name(self) -> str:
@@ -272,37 +315,6 @@ class ValueMetric(Metric):
         return self.metric_name or function_name(self.func)
 
 
-def mk_metric(m: Any) -> Metric:
-    """Make a fresh metric of what users pass as one.
-
-    Args:
-        m: a function of predictions and targets (averaged over items), a `Metric` class, or a `Metric`, which is
-            copied.
-
-    Raises:
-        ConfigError: it is none of these.
-    """
-    if isinstance(m, Metric):
-        fresh = copy.copy(m)
-    elif inspect.isclass(m) and issubclass(m, Metric):
-        fresh = m()
-    elif callable(m) and not inspect.isclass(m):
-        return AvgMetric(m)
-    else:
-        raise ConfigError(f"{describe(m)} is no metric: pass a function f(preds, targets), a Metric class or a Metric.")
-    fresh.reset()
-    return fresh
-
-
-def mk_metrics(metrics: Any) -> list[Metric]:
-    """Make fresh metrics of one, of a list, or of None."""
-    if metrics is None:
-        return []
-    several = isinstance(metrics, Iterable) and not callable(metrics) and not isinstance(metrics, str)
-    given: Sequence[Any] = list(metrics) if several else [metrics]
-    return [mk_metric(m) for m in given]
-
-
 class MetricSet:
     """Several metrics that go through an epoch together.
 
@@ -350,9 +362,27 @@ class MetricSet:
         result: list[float | None] = []
         for metric in self.metrics:
             try:
-                value = metric.value
-                result.append(None if value is None else float(value))
+                result.append(_number(metric))
             except Exception as error:
                 error.add_note(f"metric {metric.name}, computing its value at the end of the epoch")
                 raise
         return result
+
+
+def _number(metric: Metric) -> float | None:
+    """The metric's value as a number; a kind of number that knows more (an `Estimate`) stays what it is.
+
+    Raises:
+        ConfigError: it gives several.
+    """
+    value = metric.value
+    if value is None or isinstance(value, Estimate):
+        return value
+    if getattr(value, "size", None) is not None and _count(value) != 1:
+        raise ConfigError(f"it gives {describe(value)}, where a column of the table takes one number. Average it.")
+    return float(value)
+
+
+def _count(value: Any) -> int:
+    """How many numbers a tensor or an array holds."""
+    return int(value.numel() if isinstance(value, Tensor) else value.size)

@@ -1,18 +1,36 @@
-"""How far predicted numbers are from the true ones."""
+"""How far predicted numbers are from the true ones, and how well they go together."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from laminar.core.errors import ConfigError
-from laminar.metrics.base import PairMetric, smaller_is_better
+from laminar.metrics.base import PairMetric, mean_of_items, smaller_is_better
 
-__all__ = ["RootMeanSquaredError", "mae", "mse", "rmse"]
+__all__ = [
+    "ExpRootMeanSquaredPercentError",
+    "ExplainedVariance",
+    "PearsonCorrCoef",
+    "R2Score",
+    "RootMeanSquaredError",
+    "exp_rmspe",
+    "flat_pairs",
+    "mae",
+    "mse",
+    "msle",
+    "rmse",
+]
 
 
-def _flat(preds: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+def flat_pairs(preds: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Predictions and targets, both flat and floating point.
+
+    Raises:
+        ConfigError: there is another number of targets.
+    """
     if preds.numel() != targets.numel():
         raise ConfigError(
             f"predictions {tuple(preds.shape)} and targets {tuple(targets.shape)} must hold as many numbers."
@@ -20,7 +38,13 @@ def _flat(preds: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     return preds.reshape(-1).float(), targets.reshape(-1).float()
 
 
+def _by_item(values: Tensor, preds: Tensor) -> Tensor:
+    """The mean of each item's values."""
+    return values if values.numel() == len(preds) else values.reshape(len(preds), -1).mean(1)
+
+
 @smaller_is_better
+@mean_of_items
 def mse(inp: Tensor, targ: Tensor) -> Tensor:
     """Mean squared difference.
 
@@ -28,11 +52,12 @@ def mse(inp: Tensor, targ: Tensor) -> Tensor:
         inp: predictions, any shape.
         targ: as many targets.
     """
-    preds, targets = _flat(inp, targ)
-    return (preds - targets).square().mean()
+    preds, targets = flat_pairs(inp, targ)
+    return _by_item((preds - targets).square(), inp)
 
 
 @smaller_is_better
+@mean_of_items
 def mae(inp: Tensor, targ: Tensor) -> Tensor:
     """Mean absolute difference.
 
@@ -40,13 +65,27 @@ def mae(inp: Tensor, targ: Tensor) -> Tensor:
         inp: predictions, any shape.
         targ: as many targets.
     """
-    preds, targets = _flat(inp, targ)
-    return (preds - targets).abs().mean()
+    preds, targets = flat_pairs(inp, targ)
+    return _by_item((preds - targets).abs(), inp)
+
+
+@smaller_is_better
+@mean_of_items
+def msle(inp: Tensor, targ: Tensor) -> Tensor:
+    """Mean squared difference of logarithms, ``log(1 + x)``.
+
+    Args:
+        inp: predictions above -1, any shape.
+        targ: as many targets.
+    """
+    preds, targets = flat_pairs(inp, targ)
+    return _by_item((preds.log1p() - targets.log1p()).square(), inp)
 
 
 class RootMeanSquaredError(PairMetric):
     """Root of the mean squared difference over the whole epoch (not the mean of the batches' roots)."""
 
+    title: ClassVar[str] = "rmse"
     smaller_is_better = True
 
     def __init__(self) -> None:
@@ -57,10 +96,14 @@ class RootMeanSquaredError(PairMetric):
         self.total: Any = 0.0
         self.count = 0
 
+    def squares(self, preds: Tensor, targets: Tensor) -> Tensor:
+        """What is averaged before the root is taken."""
+        return (preds - targets).square()
+
     def update(self, preds: Any, *targets: Any) -> None:
         """Add the squared differences of one batch."""
-        flat_preds, flat_targets = _flat(preds, *targets)
-        self.total = self.total + (flat_preds - flat_targets).square().sum().detach()
+        flat_preds, flat_targets = flat_pairs(preds.detach(), *targets)
+        self.total = self.total + self.squares(flat_preds, flat_targets).sum()
         self.count += flat_targets.numel()
 
     @property
@@ -68,11 +111,102 @@ class RootMeanSquaredError(PairMetric):
         """The root so far."""
         return (self.total / self.count) ** 0.5 if self.count else None
 
-    @property
-    def name(self) -> str:
-        """``rmse``."""
-        return "rmse"
+
+class ExpRootMeanSquaredPercentError(RootMeanSquaredError):
+    """Root of the mean squared share by which the exponentials differ, for targets that are logarithms (of prices)."""
+
+    title: ClassVar[str] = "exp_rmspe"
+
+    def squares(self, preds: Tensor, targets: Tensor) -> Tensor:
+        """What is averaged before the root is taken."""
+        return torch.expm1(preds - targets).square()
 
 
 rmse = RootMeanSquaredError()
 """Root mean squared error: pass it as a metric (each learner takes a copy), or call it on predictions and targets."""
+
+exp_rmspe = ExpRootMeanSquaredPercentError()
+"""Root mean squared percentage error of exponentials, to be used as `rmse` is."""
+
+
+class MomentMetric(PairMetric):
+    """Base of metrics that follow from means and spreads of predictions, targets and differences: override `score`.
+
+    Batches are merged as in Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample
+    variances", 1979, in float64 where the device has it: exact whatever the batches, with three numbers kept.
+    """
+
+    smaller_is_better = False
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was accumulated."""
+        self.count = 0
+        self.means: Any = None  # of predictions, of targets, of targets minus predictions
+        self.spreads: Any = None  # sums of squared distances from these means
+
+    def update(self, preds: Any, *targets: Any) -> None:
+        """Merge the moments of one batch."""
+        flat_preds, flat_targets = flat_pairs(preds.detach(), *targets)
+        n = flat_preds.numel()
+        if n == 0:
+            return
+        series = torch.stack([flat_preds, flat_targets, flat_targets - flat_preds])
+        series = series if series.device.type == "mps" else series.double()  # no float64 there
+        means = series.mean(1)
+        spreads = (series - means[:, None]).square().sum(1)
+        if self.count:
+            apart, total = means - self.means, self.count + n
+            spreads = self.spreads + spreads + apart.square() * (self.count * n / total)
+            means = self.means + apart * (n / total)
+        self.count, self.means, self.spreads = self.count + n, means, spreads
+
+    def score(self, means: Tensor, spreads: Tensor) -> Any:
+        """Compute the metric.
+
+        Args:
+            means: of predictions, of targets, of targets minus predictions.
+            spreads: sums of squared distances from these means.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define score(means, spreads).")
+
+    @property
+    def value(self) -> Any:
+        """The metric of all numbers so far; None where they do not vary."""
+        if not self.count:
+            return None
+        return self.score(self.means.cpu().double(), self.spreads.cpu().double())
+
+
+class R2Score(MomentMetric):
+    """Share of the targets' variation that predictions explain (coefficient of determination), all numbers alike."""
+
+    title: ClassVar[str] = "r2_score"
+
+    def score(self, means: Tensor, spreads: Tensor) -> Any:
+        """Compute the metric; None where targets do not vary."""
+        left = spreads[2] + self.count * means[2].square()
+        return 1 - left / spreads[1] if spreads[1] > 0 else None
+
+
+class ExplainedVariance(MomentMetric):
+    """Share of the targets' variation that predictions explain, not counting a constant difference."""
+
+    title: ClassVar[str] = "explained_variance_score"
+
+    def score(self, means: Tensor, spreads: Tensor) -> Any:
+        """Compute the metric; None where targets do not vary."""
+        return 1 - spreads[2] / spreads[1] if spreads[1] > 0 else None
+
+
+class PearsonCorrCoef(MomentMetric):
+    """Linear correlation of predictions and targets, -1 to 1, all numbers alike."""
+
+    title: ClassVar[str] = "pearsonr"
+
+    def score(self, means: Tensor, spreads: Tensor) -> Any:
+        """Compute the metric; None where predictions or targets do not vary."""
+        both = (spreads[0] * spreads[1]).sqrt()
+        return (spreads[0] + spreads[1] - spreads[2]) / (2 * both) if both > 0 else None
