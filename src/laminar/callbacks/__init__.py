@@ -48,7 +48,9 @@ from laminar.callbacks.schedule import (
     combined_cos,
 )
 from laminar.callbacks.short_epoch import ShortEpochCallback
+from laminar.callbacks.show_graph import ShowGraphCallback
 from laminar.callbacks.swa import SWA
+from laminar.callbacks.tensorboard import TensorBoardCallback
 from laminar.callbacks.throughput import EpochSpeed, ThroughputMonitor
 from laminar.callbacks.time_limit import TimeLimit
 from laminar.callbacks.tracker import (
@@ -59,6 +61,7 @@ from laminar.callbacks.tracker import (
 )
 from laminar.callbacks.unfreezing import GradualUnfreezing
 from laminar.callbacks.verbose import VerboseCallback
+from laminar.callbacks.wandb import WandbCallback
 
 __all__ = [
     "VerboseCallback",
@@ -77,6 +80,9 @@ __all__ = [
     "Recorder",
     "ProgressCallback",
     "CSVLogger",
+    "ShowGraphCallback",
+    "TensorBoardCallback",
+    "WandbCallback",
     "ParamScheduler",
     "annealer",
     "SchedLin",

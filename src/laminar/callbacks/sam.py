@@ -59,8 +59,10 @@ class SAM(Callback):
         with held_statistics(self.model), learn.autocast():
             learn.pred = call_model(self.model, self.xb)
             learn.fire.after_pred()
-            learn.loss_grad = learn.loss_func(learn.pred, *self.yb)
-            learn.loss = learn.loss_grad.detach()
+            learn.loss_grad = learn.loss = None
+            if self.yb:
+                learn.loss_grad = learn.loss_func(learn.pred, *self.yb)
+                learn.loss = learn.loss_grad.detach()
             learn.fire.after_loss()
 
     def after_backward(self) -> None:
