@@ -49,12 +49,26 @@ def test_a_loss_that_does_not_fit_is_named_with_shapes_and_remedy(make_learner, 
         make_learner(loss_func=loss).fit(1)
 
 
-def test_a_metric_that_fails_is_named_before_the_first_epoch(make_learner) -> None:
-    steps: list[int] = []
-    learn = make_learner(metrics=[accuracy, rmse], cbs=Callback(after_step=lambda cb: steps.append(1)))
+def test_a_metric_that_fails_is_named_when_the_learner_is_made(make_learner) -> None:
     with pytest.raises(ConfigError, match=r"the metric rmse fails on predictions Tensor \(4, 2\)"):
+        make_learner(metrics=[accuracy, rmse])
+
+
+def test_a_metric_given_later_is_named_before_the_first_epoch(make_learner) -> None:
+    steps: list[int] = []
+    learn = make_learner(cbs=Callback(after_step=lambda cb: steps.append(1)))
+    learn.metrics = rmse
+    with pytest.raises(ConfigError, match="the metric rmse fails"):
         learn.fit(1)
     assert steps == []
+
+
+def test_a_model_that_cannot_take_the_inputs_is_named_with_them_when_the_learner_is_made(make_learner) -> None:
+    with pytest.raises(RuntimeError, match="mat1 and mat2") as caught:
+        make_learner(nn.Linear(5, 2))
+    assert (
+        "The model (Linear) was tried on the first training items: Tensor (4, 4) float32" in caught.value.__notes__[0]
+    )
 
 
 def test_a_last_batch_of_one_is_told_where_batch_norm_minds(make_learner) -> None:

@@ -276,7 +276,7 @@ def test_callbacks_and_logging_can_be_lent_and_borrowed(make_learner, capsys) ->
 def test_the_loss_follows_from_the_kind_of_target(toys, tmp_path, kind, loss) -> None:
     dls = toys.Loaders([toys.batches(16, 16)], tmp_path)
     dls.target_types = (kind,)
-    assert type(Learner(dls, toys.net()).loss_func) is loss
+    assert type(Learner(dls, toys.net(), check=False).loss_func) is loss
 
 
 def test_an_unknown_target_asks_for_a_loss(toys, tmp_path) -> None:
@@ -290,7 +290,7 @@ def test_an_unknown_target_asks_for_a_loss(toys, tmp_path) -> None:
     with pytest.raises(ConfigError, match="the targets are Wave"):
         Learner(dls, toys.net())
     register_loss(Wave, MSELossFlat)
-    assert type(Learner(dls, toys.net()).loss_func) is MSELossFlat
+    assert type(Learner(dls, toys.net(), check=False).loss_func) is MSELossFlat
 
 
 def test_metrics_of_two_learners_are_apart(make_learner, toys, tmp_path) -> None:
@@ -349,3 +349,73 @@ def test_metrics_may_be_assigned_as_they_are_given(make_learner) -> None:
     assert learn.recorder.metric_names[3] == "accuracy"
     learn.metrics = [accuracy, rmse]
     assert [metric.name for metric in learn.metrics] == ["accuracy", "rmse"]
+
+
+def test_a_new_model_or_layer_gets_a_new_optimiser(make_learner) -> None:
+    learn = make_learner()
+    learn.fit(1)
+    learn.model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    before = learn.model[0].weight.detach().clone()
+    learn.fit(1, 0.1)
+    assert not torch.equal(learn.model[0].weight, before)
+    learn.model[2] = nn.Linear(8, 2)
+    before = learn.model[2].weight.detach().clone()
+    learn.fit(1, 0.1)
+    assert not torch.equal(learn.model[2].weight, before)
+
+
+def test_a_new_layer_is_checked_before_it_trains(make_learner) -> None:
+    learn = make_learner(model=nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 2)))
+    learn.fit(1)
+    learn.model[1] = nn.Linear(8, 1)
+    with pytest.raises(ConfigError, match="the model gives 1 outputs"):
+        learn.fit(1)
+
+
+def test_the_same_optimiser_goes_on_where_a_callback_gave_it_more_to_train(make_learner) -> None:
+    more = nn.Parameter(torch.zeros(1))
+    add = Callback(before_fit=lambda cb: cb.learn.opt.add_param_group({"params": [more]}))
+    learn = make_learner()
+    learn.fit(1, cbs=add)
+    opt = learn.opt
+    learn.fit(1)
+    assert learn.opt is opt
+    assert any(parameter is more for group in opt.param_groups for parameter in group["params"])
+
+
+def test_scaling_the_loss_in_place_leaves_the_reported_loss_alone(make_learner) -> None:
+    class Scale(Callback):
+        def after_loss(self) -> None:
+            self.learn.loss_grad *= 1000
+
+    plain, scaled = make_learner(), make_learner()
+    scaled.model.load_state_dict(plain.model.state_dict())
+    assert scaled.validate(cbs=Scale()) == plain.validate()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda learn: learn.fine_tune(1, base_lrr=1), "Did you mean 'base_lr'"),
+        (lambda learn: learn.fine_tune(1, lr=1), "Did you mean 'base_lr'"),
+        (lambda learn: learn.fit_one_cycle(1, max_lr=1), r"Learner.fit_one_cycle\(\) .* Did you mean 'lr_max'"),
+        (lambda learn: learn.fit_one_cycle(1, lr=1), "Did you mean 'lr_max'"),
+        (lambda learn: learn.fit(1, epochs=2), "Did you mean 'n_epoch'"),
+    ],
+)
+def test_a_misspelt_argument_of_a_fit_is_answered_with_the_nearest(make_learner, call, message) -> None:
+    with pytest.raises(TypeError, match=message):
+        call(make_learner())
+
+
+def test_classes_in_place_of_instances_are_refused_when_the_learner_is_made(make_learner) -> None:
+    with pytest.raises(ConfigError, match="loss_func is the class CrossEntropyLoss; give an instance"):
+        make_learner(loss_func=nn.CrossEntropyLoss)
+    with pytest.raises(ConfigError, match="model is the class Linear"):
+        make_learner(model=nn.Linear)
+
+
+def test_a_learner_tells_what_it_is_made_of(make_learner) -> None:
+    text = repr(make_learner())
+    assert "parameters, loss" in text
+    assert "callbacks: recorder" in text

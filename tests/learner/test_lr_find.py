@@ -148,3 +148,9 @@ def test_the_learners_weight_decay_holds_in_the_sweep(make_learner) -> None:
     seen = []
     make_learner(wd=0.3, cbs=Watch()).lr_find(num_it=8)
     assert set(seen) == {0.3}
+
+
+def test_rules_without_a_name_and_rules_given_twice_get_names(make_learner) -> None:
+    found = make_learner().lr_find(suggest_funcs=[valley, valley, lambda lrs, losses, n: 1e-3], show_plot=False)
+    assert found._fields == ("valley", "suggestion_2", "suggestion_3")
+    assert found.suggestion_3 == 1e-3

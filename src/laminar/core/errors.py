@@ -62,12 +62,18 @@ _ALSO_CALLED = {
 def suggest(name: str, options: Iterable[str]) -> str:
     """Return " Did you mean 'shuffle'?" for the option closest to `name`, or known by it elsewhere, or an empty string.
 
-    >>> suggest("shuffel", ["bs", "shuffle"])
-    " Did you mean 'shuffle'?"
+    >>> suggest("shuffel", ["bs", "shuffle"]), suggest("max_lr", ["lr", "lr_max"])
+    (" Did you mean 'shuffle'?", " Did you mean 'lr_max'?")
     """
     known = list(options)
     also = _ALSO_CALLED.get(name)
-    close = [also] if also in known else difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    words = set(name.split("_"))
+    close = (
+        ([also] if also in known else [])
+        or [option for option in known if set(option.split("_")) == words]  # the same words in another order
+        or difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+        or [option for option in known if words < set(option.split("_"))]  # one word of it
+    )
     return f" Did you mean {close[0]!r}?" if close else ""
 
 

@@ -26,14 +26,14 @@ from laminar.nn.calling import call_model
 from laminar.nn.decoding import activation_of, loss_name
 from laminar.optim.groups import bn_types
 
-__all__ = ["check_contract"]
+__all__ = ["check_contract", "check_trainable"]
 
 _FEW = 4
 _CHANGING_EVENTS = ("before_fit", "before_epoch", "before_train", "before_batch", "after_pred")
 
 
 def check_contract(learn: TrainingLoop, metrics: Sequence[Any]) -> None:
-    """Look at the loaders, and at a few training items on their way through model, loss and metrics.
+    """Look at a few training items on their way through model, loss and metrics.
 
     Args:
         learn: the learner.
@@ -43,9 +43,8 @@ def check_contract(learn: TrainingLoop, metrics: Sequence[Any]) -> None:
         ConfigError: two parts do not fit each other; the message names both and the remedy.
         DataError: the inputs hold values that are no numbers.
     """
-    _check_lengths(learn.dls)
-    if not any(p.requires_grad for p in learn.model.parameters()) and any(True for _ in learn.model.parameters()):
-        raise ConfigError("every parameter of the model is frozen: there is nothing to train. learn.unfreeze() helps.")
+    if not length_of(learn.dls[0]) and _knows_length(learn.dls[0]):
+        return  # a learner that only predicts
     random_states = get_random_states()
     try:
         batch = few_items(learn.dls[0])
@@ -53,6 +52,18 @@ def check_contract(learn: TrainingLoop, metrics: Sequence[Any]) -> None:
             _check_batch(learn, batch, metrics)
     finally:
         set_random_states(**random_states)
+
+
+def check_trainable(learn: TrainingLoop) -> None:
+    """Refuse to train on no batches, or a model that has parameters, all of them frozen.
+
+    Raises:
+        ConfigError: it is so.
+    """
+    _check_lengths(learn.dls)
+    learns = [parameter.requires_grad for parameter in learn.model.parameters()]
+    if learns and not any(learns):
+        raise ConfigError("every parameter of the model is frozen: there is nothing to train. learn.unfreeze() helps.")
 
 
 def _check_lengths(dls: Any) -> None:
@@ -135,9 +146,14 @@ def _saying_what_went_where(learn: TrainingLoop) -> Iterator[None]:
     """Tell how the parts of a batch were divided, if the model does not take that many."""
     try:
         yield
-    except TypeError as error:
+    except Exception as error:
+        given = ", ".join(describe(part) for part in learn.xb)
+        error.add_note(
+            f"The model ({type(learn.model).__name__}) was tried on the first training items: {given}. "
+            "Learner(..., check=False) does not try it."
+        )
         inputs, targets = len(learn.xb), len(learn.yb)
-        if inputs + targets > 2:
+        if isinstance(error, TypeError) and inputs + targets > 2:
             error.add_note(
                 f"The batch has {inputs + targets} parts: {inputs} went into the model, {targets} to the loss. "
                 "If they are divided otherwise, say how many are inputs: dls.n_inp = 1."

@@ -12,9 +12,9 @@ from torch import nn
 from torch.optim import Optimizer
 
 from laminar.callbacks.schedule import ParamScheduler, SchedCos, combine_scheds, combined_cos
-from laminar.core.errors import ConfigError, check_keywords, describe
+from laminar.core.errors import ConfigError, describe
 from laminar.learner.callback_list import Callbacks, as_list
-from laminar.learner.check import check_contract
+from laminar.learner.check import check_contract, check_trainable
 from laminar.learner.freezing import freeze_groups
 from laminar.learner.transaction import Transactional, transaction
 from laminar.metrics.making import mk_metrics
@@ -55,8 +55,8 @@ class Fitting(Transactional):
     wd_bn_bias: bool
     moms: Moms
     check: bool
-    _groups: tuple[nn.Module, list[list[nn.Parameter]]] | None
-    _checked: list[Any]
+    _groups: tuple[tuple[int, ...], list[list[nn.Parameter]]] | None
+    _checked: tuple[list[Any], tuple[int, ...]] | None
 
     @property
     def metrics(self) -> list[Any]:
@@ -71,9 +71,14 @@ class Fitting(Transactional):
 
     def param_groups(self) -> list[list[nn.Parameter]]:
         """The model's parameters as the splitter groups them."""
-        if self._groups is None or self._groups[0] is not self.model:
-            self._groups = (self.model, layer_groups(self.model, self.splitter))
+        now = self._parameter_ids()
+        if self._groups is None or self._groups[0] != now:
+            self._groups = (now, layer_groups(self.model, self.splitter))
         return self._groups[1]
+
+    def _parameter_ids(self) -> tuple[int, ...]:
+        """Which parameters the model has: others, once the model or one of its layers was replaced."""
+        return tuple(map(id, self.model.parameters()))
 
     def create_opt(self) -> Optimizer:
         """Make a new optimiser for the model."""
@@ -91,7 +96,12 @@ class Fitting(Transactional):
         return opt
 
     def _ready_opt(self, anew: bool = False) -> Optimizer:
-        return self.create_opt() if anew or self.opt is None else self.opt
+        """The optimiser; a new one if asked, or if the model has parameters that the old one does not know."""
+        if anew or self.opt is None:
+            return self.create_opt()
+        known = {id(parameter) for group in self.opt.param_groups for parameter in group["params"]}
+        wanted = (id(parameter) for group in self.param_groups() for parameter in group)
+        return self.opt if all(parameter in known for parameter in wanted) else self.create_opt()
 
     def freeze_to(self, n: int) -> Self:
         """Freeze the first `n` parameter groups (all but the last ``-n``, if negative), and let the others train.
@@ -149,6 +159,7 @@ class Fitting(Transactional):
         if not 0 <= start_epoch <= n_epoch:
             raise ConfigError(f"start_epoch={start_epoch} must be from 0 to n_epoch={n_epoch}.")
         if self.check and n_epoch > start_epoch:
+            check_trainable(self)
             self._check_once()
         opt = self._ready_opt(reset_opt)
         with self.added_cbs(cbs), _hypers_as_found(opt):
@@ -285,7 +296,6 @@ class Fitting(Transactional):
         Warns:
             UserWarning: the model has one parameter group, so that nothing is frozen.
         """
-        check_keywords(options, FineTuneOptions, "Learner.fine_tune")
         if len(self.param_groups()) > 1:
             self.freeze()
         else:
@@ -305,9 +315,11 @@ class Fitting(Transactional):
     def _check_once(self) -> None:
         """Check the contract, unless this very combination has been checked."""
         parts = [self.model, self.loss_func, self.dls, *self.metrics]
-        if len(parts) != len(self._checked) or any(a is not b for a, b in zip(parts, self._checked, strict=True)):
+        checked = (parts, self._parameter_ids())  # which holds the parts, so that no other gets the id of one of them
+        known = self._checked
+        if known is None or known[1] != checked[1] or list(map(id, known[0])) != list(map(id, parts)):
             check_contract(self, self.metrics)
-            self._checked = parts
+            self._checked = checked
 
 
 def _divided(rates: list[float], *divisors: float) -> list[Any]:
@@ -322,5 +334,5 @@ def _hypers_as_found(opt: Optimizer) -> Iterator[None]:
     try:
         yield
     finally:
-        for group, hypers in zip(opt.param_groups, before, strict=True):
+        for group, hypers in zip(opt.param_groups, before, strict=False):  # a callback may have added a group
             group.update(hypers)

@@ -15,7 +15,7 @@ from laminar.callbacks.model_output import ModelOutput
 from laminar.callbacks.progress import ProgressCallback, RowPrinter
 from laminar.callbacks.recorder import Recorder
 from laminar.callbacks.table import event_rows
-from laminar.core.errors import check_keywords
+from laminar.core.errors import ConfigError, check_keywords
 from laminar.learner import inference, lr_find, saving, tta
 from laminar.learner.callback_list import Callbacks
 from laminar.learner.export import ModelRecipe, export_learner
@@ -104,6 +104,7 @@ class Learner(Fitting, Switches):
         **unknown: Never,
     ) -> None:
         check_keywords(unknown, ["dls", "model", *LearnerOptions.__annotations__], type(self).__name__)
+        _refuse_classes(model=model, loss_func=loss_func)
         outputs = ModelOutput() if loss_func is None and makes_own_loss(model) and known_loss(dls) is None else None
         if loss_func is None:
             loss_func = loss_for(dls) if outputs is None else outputs.loss_of_model
@@ -114,12 +115,14 @@ class Learner(Fitting, Switches):
         self.model_dir, self.wd, self.wd_bn_bias, self.check = model_dir, wd, wd_bn_bias, check
         self.logger = RowPrinter()
         self.model_recipe: ModelRecipe | None = None  # how to build the model anew, for `export`
-        self._groups: tuple[nn.Module, list[list[nn.Parameter]]] | None = None
-        self._checked: list[Any] = []
+        self._groups: tuple[tuple[int, ...], list[list[nn.Parameter]]] | None = None
+        self._checked: tuple[list[Any], tuple[int, ...]] | None = None
         self._begin_keeping_runs(undoable)
         self.add_cbs([Recorder, ProgressCallback] if default_cbs else None)
         self.add_cbs(outputs)
         self.add_cbs(cbs)
+        if check:
+            self._check_once()
 
     def __getattr__(self, name: str) -> Any:
         """Look `name` up among the callbacks; only asked where there is no such attribute."""
@@ -129,6 +132,15 @@ class Learner(Fitting, Switches):
                 return callback
         names = ", ".join(callback.name for callback in callbacks)
         raise AttributeError(f"Learner has no attribute or callback {name!r}; callbacks: {names or 'none'}.")
+
+    def __repr__(self) -> str:
+        size = sum(parameter.numel() for parameter in self.model.parameters())
+        metrics = ", ".join(metric.name for metric in self.metrics) or "none"
+        return (
+            f"{type(self).__name__}: {type(self.model).__name__} of {size:,} parameters, loss"
+            f" {loss_name(self.loss_func)}, optimiser {loss_name(self.opt_func)}, metrics: {metrics};"
+            f" callbacks: {', '.join(callback.name for callback in self.cbs) or 'none'}"
+        )
 
     # ---- looking for a learning rate ---------------------------------------------------------------------------------
 
@@ -357,3 +369,9 @@ class Learner(Fitting, Switches):
         file = self.path / fname
         export_learner(self, file)
         return file
+
+
+def _refuse_classes(**parts: Any) -> None:
+    for name, part in parts.items():
+        if isinstance(part, type):
+            raise ConfigError(f"{name} is the class {part.__name__}; give an instance: {part.__name__}(...).")

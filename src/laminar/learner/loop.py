@@ -181,7 +181,7 @@ class TrainingLoop(CallbackOwner):
                 self.fire.after_pred()
                 if self.yb:
                     self.loss_grad = self.loss_func(self.pred, *self.yb)
-                    self.loss = self.loss_grad.detach()
+                    self.loss = self.loss_grad.detach().clone()  # whoever scales loss_grad in place leaves it alone
                 self.fire.after_loss()
             if self.training:
                 self._backward()

@@ -92,7 +92,7 @@ def suggestions(
     if end - start < _FEWEST_POINTS:
         start, end = 0, len(lrs)
     used_lrs, used_losses = np.asarray(lrs[start:end]), np.asarray(losses[start:end])
-    result = []
+    result: list[tuple[str, float, tuple[float, float]]] = []
     for given in functions:
         function: SuggestFunction = given.value if isinstance(given, SuggestionMethod) else given
         inner = function.func if isinstance(function, partial) else function
@@ -100,7 +100,11 @@ def suggestions(
         lr, point = answer if isinstance(answer, tuple) else (answer, None)
         if point is None:
             point = (float(lr), float(np.interp(np.log(float(lr)), np.log(used_lrs), used_losses)))
-        result.append((getattr(inner, "__name__", type(inner).__name__), float(lr), point))
+        name = getattr(inner, "__name__", type(inner).__name__)
+        taken = [earlier for earlier, _, _ in result]
+        if not name.isidentifier() or name in taken:  # a lambda; a rule given twice
+            name = f"suggestion_{len(taken) + 1}"
+        result.append((name, float(lr), point))
     return result
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import inspect
+import typing
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import torch
 
 from laminar.callbacks.recorder import Recorder
-from laminar.core.errors import ConfigError
+from laminar.core.errors import ConfigError, check_keywords
 from laminar.learner.loop import TrainingLoop
 from laminar.learner.snapshot import Snapshot
 
@@ -113,9 +115,15 @@ class Transactional(TrainingLoop):
 
 def transaction(method: Callable[Concatenate[L, P], R]) -> Callable[Concatenate[L, P], R]:
     """Make a method that trains a transaction of its learner."""
+    parameters = inspect.signature(method).parameters.values()
+    names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.name != "self"]
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        options = typing.get_type_hints(method)["options"]
+        names += typing.get_args(options)[0].__annotations__
 
     @functools.wraps(method)
     def transacted(self: L, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        check_keywords(kwargs, names, f"Learner.{method.__name__}")
         with self._transaction(_written(method.__name__, args, kwargs)):
             return method(self, *args, **kwargs)
 
