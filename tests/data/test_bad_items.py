@@ -96,16 +96,17 @@ class Sum(nn.Module):
 def test_how_many_parts_are_inputs_may_be_said_later_and_an_error_says_how() -> None:
     batch = (torch.ones(4, 2), torch.zeros(4, 1), torch.zeros(4, 1))
     dls = DataLoaders([batch], [batch], device="cpu")
-    learn = Learner(
-        dls, Sum(), loss_func=lambda pred, one, other: MSELossFlat()(pred, one) + MSELossFlat()(pred, other)
-    )
+
+    def loss(pred, one, other):
+        return MSELossFlat()(pred, one) + MSELossFlat()(pred, other)
+
     with pytest.raises(TypeError) as caught:
-        learn.fit(1)
+        Learner(dls, Sum(), loss)
     assert any(
         "2 went into the model, 1 to the loss" in note and "dls.n_inp = 1" in note for note in caught.value.__notes__
     )
     dls.n_inp = 1
-    learn.fit(1)
+    Learner(dls, Sum(), loss).fit(1)
     assert (dls.n_inp, dls.valid.n_inp, dls.train.target_types) == (1, 1, (torch.Tensor, torch.Tensor))
     with pytest.raises(ConfigError, match="n_inp=4 does not fit batches of 3 parts"):
         dls.n_inp = 4
