@@ -35,10 +35,8 @@ from laminar.metrics import (
     ],
 )
 def test_a_metric_that_would_fail_at_the_end_of_the_epoch_fails_before_it(toys, make_learner, metric, message) -> None:
-    learn = make_learner(dls=[toys.batches(64, 16, classes=12)] * 2, model=toys.net(12), metrics=metric)
     with pytest.raises(ConfigError, match=message):
-        learn.fit(1)
-    assert learn.recorder.losses == []
+        make_learner(dls=[toys.batches(64, 16, classes=12)] * 2, model=toys.net(12), metrics=metric)
 
 
 class NeedsAllClasses(PairMetric):
