@@ -1,12 +1,13 @@
 """`dls.check()` over pictures, masks, points and boxes: everything that is wrong is named in one pass."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from PIL import Image, ImageEnhance
 
 from laminar.core.errors import ConfigError
 from laminar.data import (
@@ -133,6 +134,32 @@ def test_copies_are_found_those_in_another_split_above_all() -> None:
     assert not any(f.kind.startswith("looks") for f in check(pictures_with_copies(), near_copies=False).findings)
 
 
+def test_pictures_that_were_scaled_encoded_anew_or_made_lighter_look_the_same_and_no_others() -> None:
+    changes: list[Callable[[Image.Image], Image.Image]] = [
+        lambda original: original.resize((48, 40)),
+        lambda original: original.convert("L"),
+        lambda original: ImageEnhance.Brightness(original).enhance(0.8),
+        lambda original: ImageEnhance.Contrast(original).enhance(0.7),
+    ]
+    for number in range(40):
+        picture(number, 96).save(f"{number:02}.jpg")
+    for number, change in enumerate(changes, 40):
+        change(picture(number - 40, 96)).save(f"{number}.jpg", quality=30)
+    for number in range(44, 47):
+        Image.new("RGB", (96, 96), (number, 0, 0)).save(f"{number}.jpg")  # nothing to know them by
+    dls = DataBlock(
+        (ImageBlock, RegressionBlock(1)), get_items=get_image_files, get_y=lambda file: 1.0,
+        splitter=IndexSplitter([40, 41]),
+    ).dataloaders(".", bs=2, device="cpu", check=False)  # fmt: skip
+    found = [(f.kind, f.name, f.other) for f in check(dls).findings if f.kind != "rare mode"]
+    assert found == [
+        ("looks the same", "42.jpg", (0, 2)),
+        ("looks the same", "43.jpg", (0, 3)),
+        ("looks the same, other split", "40.jpg", (0, 0)),
+        ("looks the same, other split", "41.jpg", (0, 1)),
+    ]
+
+
 def test_a_report_is_a_table_and_pictures() -> None:
     report = check(pictures_with_copies())
     axes = report.show("looks the same, other split")
@@ -143,7 +170,8 @@ def test_a_report_is_a_table_and_pictures() -> None:
     assert len(frame) == len(report.findings)
     assert "<table>" in report._repr_html_()
     assert report.labels == {"even": {0: 4, 1: 1}, "odd": {0: 4, 1: 1}}
-    with pytest.raises(ConfigError, match="looks the same"):
+    assert report.files("unreadable") == []
+    with pytest.raises(ConfigError, match="Did you mean 'looks the same, other split'"):
         report.of("look the same, other split")
 
 

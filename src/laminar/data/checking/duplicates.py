@@ -6,20 +6,23 @@ import hashlib
 import stat
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["digest_of", "near_copies", "same_bytes"]
+__all__ = ["Place", "digest_of", "near_copies", "same_bytes"]
 
-_CLOSE = 6.0  # grey values by which two thumbnails of one picture differ on average, at most
-_FLAT = 3.0  # a thumbnail with a smaller standard deviation has nothing to know it by
-_BITS_APART = 7  # of 128: with 8 bands of 16 bits, two hashes no further apart than this agree in one band at least
+Place = tuple[int, int]  # split, number of the item in it
+
 _ENDING = 4096  # bytes
-_CROWD = 200  # so many pictures in one band are compared with their neighbours only
+_FLAT = 3.0  # a thumbnail with a smaller standard deviation has nothing to know it by
+# Of 120 photos scaled to half, encoded at quality 20, or changed in light or contrast by a fifth, 99 in 100 are within
+# these, and no two different ones; of 1800 small written digits, 2 look like another one.
+_ALIKE = 0.97  # correlation
+_UNEXPLAINED = 10.0  # grey values, root of the mean square
+_COMPARED_AT_ONCE = 1 << 24
 
 
 def digest_of(file: Path) -> bytes:
@@ -64,56 +67,38 @@ def _ending(file: Path) -> bytes:
         return stream.read()
 
 
-def near_copies(thumbnails: Mapping[Any, npt.NDArray[np.uint8]]) -> list[tuple[Any, Any]]:
-    """Pairs of pictures that look the same: scaled, encoded anew, a little lighter or darker.
+def near_copies(thumbnails: Mapping[Place, npt.NDArray[np.uint8]]) -> list[tuple[Place, Place]]:
+    """Pictures that look the same: scaled, encoded anew, lighter or of less contrast.
 
-    Difference hashes (Krawetz, "Kind of like that", 2013), along rows and along columns, find who is to be compared;
-    the thumbnails decide. Pictures of one colour are left out.
+    All thumbnails are compared with all, up to light and contrast: by their correlation, and by what one leaves
+    unexplained in the other. Pictures of nearly one colour are left out.
 
     Args:
-        thumbnails: grey values ``[16, 16]`` for each picture.
+        thumbnails: grey values ``[16, 16]`` for each place (split, number of the item).
+
+    Returns:
+        for each picture that is like an earlier one, that one and the picture: the most similar of another split, else
+        of its own.
     """
-    kept = [key for key, thumbnail in thumbnails.items() if thumbnail.std() >= _FLAT]
+    kept = sorted(place for place, thumbnail in thumbnails.items() if thumbnail.std() >= _FLAT)
     if len(kept) < 2:
         return []
-    grey = np.stack([thumbnails[key] for key in kept]).astype(np.float32)
-    hashes = _hashes(grey)
-    centred = grey - grey.mean(axis=(1, 2), keepdims=True)
-    pairs = []
-    for a, b in sorted(_candidates(hashes)):
-        apart = int(np.unpackbits((hashes[a] ^ hashes[b]).view(np.uint8)).sum())
-        if apart <= _BITS_APART and np.abs(centred[a] - centred[b]).mean() <= _CLOSE:
-            pairs.append((kept[a], kept[b]))
-    return pairs
-
-
-def _hashes(grey: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
-    """Eight words of 16 bits for each picture: whether it gets lighter from cell to cell, of a grid of 8 by 8."""
-    small = grey.reshape(-1, 8, 2, 8, 2).mean(axis=(2, 4))
-    across = np.diff(small, axis=2, append=small[:, :, :1]) > 1
-    down = np.diff(small, axis=1, append=small[:, :1, :]) > 1
-    bits = np.concatenate([across.reshape(-1, 64), down.reshape(-1, 64)], axis=1)
-    return np.packbits(bits, axis=1).view(np.uint16)
-
-
-def _candidates(hashes: npt.NDArray[np.uint16]) -> set[tuple[int, int]]:
-    """Pairs of numbers of pictures whose hashes agree in one word at least."""
-    found: set[tuple[int, int]] = set()
-    for band in range(hashes.shape[1]):
-        groups: dict[int, list[int]] = defaultdict(list)
-        for number, word in enumerate(hashes[:, band].tolist()):
-            groups[word].append(number)
-        for group in groups.values():
-            if len(group) > _CROWD:
-                found.update(_neighbours(group, hashes))
-            else:
-                found.update(combinations(group, 2))
-    return found
-
-
-def _neighbours(group: Sequence[int], hashes: npt.NDArray[np.uint16]) -> Iterable[tuple[int, int]]:
-    """In a large group, each picture with the next few in the order of their hashes."""
-    ordered = sorted(group, key=lambda number: hashes[number].tobytes())
-    for place, a in enumerate(ordered):
-        for b in ordered[place + 1 : place + 20]:
-            yield (a, b) if a < b else (b, a)
+    grey = np.stack([thumbnails[place] for place in kept]).reshape(len(kept), -1).astype(np.float32)
+    spread = grey.std(axis=1)
+    unit = (grey - grey.mean(axis=1, keepdims=True)) / (spread[:, None] * np.sqrt(grey.shape[1]))
+    split = np.array([place[0] for place in kept])
+    found: dict[int, int] = {}
+    block = max(1, _COMPARED_AT_ONCE // len(kept))
+    for start in range(0, len(kept), block):
+        rows = np.arange(start, min(start + block, len(kept)))
+        alike = unit[rows] @ unit[: rows[-1] + 1].T
+        columns = np.arange(alike.shape[1])
+        own = split[rows, None] == split[columns]
+        earlier = columns < rows[:, None]
+        for allowed in (earlier & own, earlier & ~own):  # another split has the last word
+            best = np.where(allowed, alike, -1).argmax(axis=1)
+            likeness = np.where(allowed[rows - start, best], alike[rows - start, best], -1)
+            unexplained = np.maximum(spread[rows], spread[best]) * np.sqrt(np.clip(1 - likeness**2, 0, 1))
+            close = (likeness >= _ALIKE) & (unexplained <= _UNEXPLAINED)
+            found.update(zip(rows[close].tolist(), best[close].tolist(), strict=True))
+    return [(kept[best], kept[row]) for row, best in sorted(found.items())]

@@ -16,6 +16,13 @@ from laminar.data.checking.members import split_name
 
 __all__ = ["CheckReport", "Finding"]
 
+_COPIES = ("same file", "same bytes", "looks the same")
+KINDS = (
+    *("unreadable", "bad target", "left out", "not a number", "label occurs once", "wrong ending", "rare mode"),
+    *(*_COPIES, *(f"{kind}, other split" for kind in _COPIES)),
+    *("outside codes", "mask of other size", "outside the picture", "empty box"),
+)  # of ours; types of users may have others
+
 _SHOWN = 10  # findings of a kind that are listed when a report is printed
 
 
@@ -78,12 +85,11 @@ class CheckReport:
         """The findings of a kind; all when None.
 
         Raises:
-            ConfigError: nothing of this kind was found.
+            ConfigError: `kind` seems to be a misspelling of another one.
         """
-        if kind is not None and kind not in self.kinds:
-            raise ConfigError(
-                f"nothing was found of kind {kind!r}; kinds: {list(self.kinds)}.{suggest(kind, self.kinds)}"
-            )
+        known = {*KINDS, *self.kinds}
+        if kind is not None and kind not in known and (nearest := suggest(kind, known)):
+            raise ConfigError(f"nothing was found of kind {kind!r}, but of: {list(self.kinds)}.{nearest}")
         return [finding for finding in self.findings if kind in (None, finding.kind)]
 
     def files(self, kind: str | None = None) -> list[Path]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from laminar.core.random import keep_generators
 from laminar.core.types import TensorCategory
-from laminar.data.checking.duplicates import near_copies
+from laminar.data.checking.duplicates import Place, near_copies
 from laminar.data.checking.examine import Facts, Surroundings, examine
 from laminar.data.checking.leaks import find_leaks
 from laminar.data.checking.members import Split, split_name
@@ -20,8 +20,6 @@ from laminar.data.fetching import SkipItemException
 from laminar.data.parallel import in_threads
 
 __all__ = ["scan"]
-
-Place = tuple[int, int]  # split, number of the item in it
 
 
 @dataclass
@@ -132,9 +130,9 @@ def _copies(splits: Sequence[Split], items: Sequence[_Item], near: bool) -> Iter
     thumbnails = {
         item.place: facts.thumbnail for item in items for facts in item.facts[:1] if facts.thumbnail is not None
     }
-    for one, other in near_copies(thumbnails):
-        a, b = known[one], known[other]
-        if frozenset([one, other]) not in exact and (a.file is None or a.file != b.file):
+    for earlier, later in near_copies(thumbnails):
+        a, b = known[earlier], known[later]
+        if frozenset([earlier, later]) not in exact and (a.file is None or a.file != b.file):
             yield _copy("looks the same", b, a)
 
 
