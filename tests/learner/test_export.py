@@ -12,7 +12,16 @@ from laminar.core.transform import ItemTransform, Transform
 from laminar.core.types import TensorCategory
 from laminar.data import Categorize, DataLoaders, Datasets
 from laminar.learner import Learner, load_learner
-from laminar.nn.losses import BCEWithLogitsLossFlat, CrossEntropyLossFlat
+from laminar.nn import (
+    BCELossFlat,
+    BCEWithLogitsLossFlat,
+    CrossEntropyLossFlat,
+    DiceLoss,
+    FocalLoss,
+    FocalLossFlat,
+    activation_of,
+    decodes_of,
+)
 
 ITEMS = [(float(i), "even" if i % 2 == 0 else "odd") for i in range(20)]
 
@@ -135,6 +144,19 @@ def test_losses_keep_their_arguments(tmp_path):
     loss = load_learner(learn.export(), trust=TRUST).loss_func
     assert torch.equal(loss.weight, weight)
     assert loss.label_smoothing == 0.25
+
+
+@pytest.mark.parametrize(
+    "loss", [FocalLoss(1.5), FocalLossFlat(), DiceLoss(smooth=1.0), BCELossFlat(thresh=0.3), nn.NLLLoss(), nn.HuberLoss()]
+)
+def test_every_loss_is_read_alike_after_loading(tmp_path, loss):
+    learn = learner(tmp_path, loss_func=loss)
+    loaded = load_learner(learn.export(), trust=TRUST).loss_func
+    outputs = torch.randn(4, 2).log_softmax(1)
+    turned = activation_of(loss)(outputs)
+    assert torch.equal(loaded.activation(outputs), turned)
+    assert torch.equal(loaded.decodes(turned), decodes_of(loss)(turned))
+    assert getattr(loaded, "gamma", None) == getattr(loss, "gamma", None)
 
 
 def test_a_model_without_a_recipe_says_how_to_give_one(tmp_path):

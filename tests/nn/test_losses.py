@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -5,8 +7,13 @@ from torch import nn
 
 from laminar.core.errors import ConfigError
 from laminar.nn import (
+    BaseLoss,
+    BCELossFlat,
     BCEWithLogitsLossFlat,
     CrossEntropyLossFlat,
+    DiceLoss,
+    FocalLoss,
+    FocalLossFlat,
     L1LossFlat,
     LabelSmoothingCrossEntropy,
     LabelSmoothingCrossEntropyFlat,
@@ -16,6 +23,7 @@ from laminar.nn import (
     item_losses,
     loss_name,
 )
+from laminar.nn.decoding import OutputReading, decoding_equal
 
 LOGITS, TARGETS = torch.randn(5, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 2, 1, 0, 2])
 
@@ -111,3 +119,121 @@ def test_a_loss_without_single_items_says_what_it_needs() -> None:
         item_losses(lambda p, t: p.mean(), LOGITS, TARGETS)
     with pytest.raises(ConfigError, match="reduction='meen' is none of"):
         CrossEntropyLossFlat(reduction="meen")
+
+
+def test_focal_loss_follows_the_papers_formula() -> None:
+    weight = torch.tensor([1.0, 2.0, 3.0])
+    p = LOGITS.double().softmax(1)[torch.arange(5), TARGETS]
+    expected = weight[TARGETS] * (1 - p) ** 1.5 * -p.log()
+    assert torch.allclose(FocalLoss(1.5, weight=weight)(LOGITS, TARGETS).double(), expected.mean(), atol=1e-6)
+    assert torch.allclose(item_losses(FocalLoss(1.5, weight=weight), LOGITS, TARGETS).double(), expected, atol=1e-6)
+    assert torch.allclose(FocalLoss(0.0)(LOGITS, TARGETS), F.cross_entropy(LOGITS, TARGETS))
+    ignoring = FocalLoss(1.5, weight=weight)(LOGITS, torch.tensor([0, -100, 1, -100, 2])).double()
+    assert torch.allclose(ignoring, expected[[0, 2, 4]].mean(), atol=1e-6)
+    with pytest.raises(ConfigError, match=r"gamma must be 0 or more, got -1"):
+        FocalLoss(-1)
+
+
+def test_focal_loss_takes_classes_along_any_axis() -> None:
+    masks, classes = torch.randn(2, 3, 4, 5), torch.randint(0, 3, (2, 4, 5))
+    expected = FocalLoss()(masks, classes)
+    assert torch.allclose(FocalLossFlat()(masks.movedim(1, -1), classes), expected)
+    assert torch.allclose(FocalLossFlat(axis=1)(masks, classes), expected)
+
+
+@pytest.mark.parametrize("square", [False, True])
+def test_dice_loss_follows_the_papers_formula(square: bool) -> None:
+    masks, classes = torch.randn(2, 3, 4, 5), torch.randint(0, 3, (2, 4, 5))
+    expected = torch.zeros(2, 3)
+    for item in range(2):
+        for c in range(3):
+            p, t = masks[item].softmax(0)[c], (classes[item] == c).float()
+            below = (p**2 if square else p).sum() + t.sum()
+            expected[item, c] = 1 - (2 * (p * t).sum() + 1e-6) / (below + 1e-6)
+    loss = DiceLoss(square_in_union=square)
+    assert torch.allclose(loss(masks, classes), expected.sum())
+    assert torch.allclose(DiceLoss(square_in_union=square, reduction="mean")(masks, classes), expected.mean())
+    assert torch.allclose(item_losses(loss, masks, classes), expected.mean(1))
+    assert torch.allclose(DiceLoss(axis=-1, square_in_union=square)(masks.movedim(1, -1), classes), expected.sum())
+    perfect = 100 * F.one_hot(classes, 3).movedim(-1, 1).float()
+    assert loss(perfect, classes.to(torch.uint8)).item() == pytest.approx(0, abs=1e-5)
+
+
+def test_binary_cross_entropy_of_probabilities() -> None:
+    p, targets = LOGITS.sigmoid(), (LOGITS > 0).int()
+    assert torch.allclose(BCELossFlat()(p, targets), F.binary_cross_entropy(p, targets.float()))
+    weight = torch.tensor([1.0, 2.0, 3.0])
+    expected = F.binary_cross_entropy(p, targets.float(), weight=weight)
+    assert torch.allclose(BCELossFlat(weight=weight)(p, targets), expected)
+    assert torch.equal(BCELossFlat(thresh=0.7).decodes(p), p > 0.7)
+
+
+MASKS, CLASSES = torch.randn(4, 3, 4, 5), torch.randint(0, 3, (4, 4, 5))
+CASES: list[tuple[BaseLoss, torch.Tensor, torch.Tensor]] = [
+    (CrossEntropyLossFlat(), LOGITS, TARGETS),
+    (CrossEntropyLossFlat(axis=1), MASKS, CLASSES),
+    (LabelSmoothingCrossEntropy(), LOGITS, TARGETS),
+    (LabelSmoothingCrossEntropyFlat(), LOGITS, TARGETS),
+    (FocalLoss(), MASKS, CLASSES),
+    (FocalLossFlat(), LOGITS, TARGETS),
+    (DiceLoss(reduction="mean"), MASKS, CLASSES),
+    (BCEWithLogitsLossFlat(), LOGITS, (LOGITS > 0.3).float()),
+    (BCELossFlat(), LOGITS.sigmoid(), (LOGITS > 0.3).float()),
+    (MSELossFlat(), LOGITS, LOGITS + 1),
+    (L1LossFlat(), LOGITS, LOGITS + 1),
+]
+
+
+@pytest.mark.parametrize(("loss", "preds", "targets"), CASES, ids=lambda case: type(case).__name__)
+def test_every_loss_keeps_the_contract(loss: BaseLoss, preds: torch.Tensor, targets: torch.Tensor) -> None:
+    each = item_losses(loss, preds, targets)
+    assert each.shape == (len(preds),)
+    assert torch.allclose(each.mean(), loss(preds, targets), atol=1e-6)
+    alone = torch.stack([loss(preds[i : i + 1], targets[i : i + 1]) for i in range(len(preds))])
+    assert torch.allclose(each, alone, atol=1e-6)
+    decided = loss.decodes(loss.activation(preds))
+    assert decided.shape == targets.shape
+    assert decided.dtype in (torch.int64, torch.bool) or torch.equal(decided, preds)
+    assert loss.y_int == (targets.dtype == torch.int64)
+    leaf = preds.clone().requires_grad_()
+    loss(leaf, targets).backward()
+    assert torch.isfinite(leaf.grad).all()
+
+
+@pytest.mark.parametrize(
+    ("loss", "activation", "decision"),
+    [
+        (nn.NLLLoss(), torch.exp, lambda p: p.argmax(1)),
+        (F.nll_loss, torch.exp, lambda p: p.argmax(1)),
+        (nn.MultiMarginLoss(), lambda x: x, lambda p: p.argmax(1)),
+        (nn.BCEWithLogitsLoss(), torch.sigmoid, lambda p: p > 0.5),
+        (partial(F.binary_cross_entropy_with_logits, reduction="sum"), torch.sigmoid, lambda p: p > 0.5),
+        (nn.MultiLabelSoftMarginLoss(), torch.sigmoid, lambda p: p > 0.5),
+        (nn.BCELoss(), lambda x: x, lambda p: p > 0.5),
+        (nn.SoftMarginLoss(), torch.sigmoid, lambda p: torch.where(p > 0.5, 1, -1)),
+        (nn.KLDivLoss(), torch.exp, lambda p: p),
+        (nn.PoissonNLLLoss(), torch.exp, lambda p: p),
+        (nn.PoissonNLLLoss(log_input=False), lambda x: x, lambda p: p),
+        (partial(F.poisson_nll_loss, log_input=False), lambda x: x, lambda p: p),
+        (nn.SmoothL1Loss(), lambda x: x, lambda p: p),
+        (nn.HuberLoss(), lambda x: x, lambda p: p),
+    ],
+)
+def test_plain_losses_of_torch_are_read_as_they_mean(loss, activation, decision) -> None:
+    turned = activation_of(loss)(LOGITS)
+    assert torch.equal(turned, activation(LOGITS))
+    assert torch.equal(decodes_of(loss)(turned), decision(turned))
+    ours = decoding_equal(loss)  # what an export keeps of it
+    assert torch.equal(ours.activation(LOGITS), turned)
+    assert torch.equal(ours.decodes(turned), decision(turned))
+
+
+def test_losses_of_others_are_not_guessed() -> None:
+    class Mine(nn.Module):
+        log_input = False
+
+    for loss in (Mine(), lambda p, t: p.sum(), [].append):
+        assert decoding_equal(loss) is None
+        assert decodes_of(loss)(LOGITS) is LOGITS
+    with pytest.raises(ConfigError, match="no reading of outputs is called 'exp' and 'maximum'"):
+        OutputReading("exp", "maximum")

@@ -6,12 +6,12 @@ import inspect
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from laminar.callbacks.base import Callback
 from laminar.core.errors import ConfigError
 from laminar.nn.decoding import decoding_equal, loss_name
-from laminar.nn.losses import BCEWithLogitsLossFlat, CrossEntropyLossFlat, LossFunction
+from laminar.nn.losses import BCELossFlat, BCEWithLogitsLossFlat, CrossEntropyLossFlat, LossFunction
 
 __all__ = ["LabelSmoothing", "indifferent_loss"]
 
@@ -87,7 +87,7 @@ def indifferent_loss(loss_func: LossFunction, pred: Any, target: Tensor) -> Any:
 def _even_share(loss_func: LossFunction, n: int) -> float:
     """What targets between 0 and 1 are when nothing is known."""
     reading = decoding_equal(loss_func)
-    if isinstance(reading, BCEWithLogitsLossFlat) or isinstance(loss_func, nn.BCELoss):
+    if isinstance(reading, BCEWithLogitsLossFlat | BCELossFlat):
         return 0.5
     if isinstance(reading, CrossEntropyLossFlat):
         return 1 / n

@@ -2,6 +2,8 @@
 
 from laminar.nn.class_weights import class_weights
 from laminar.nn.decoding import activation_of, decodes_of, item_losses, loss_name
+from laminar.nn.dice import DiceLoss
+from laminar.nn.focal import FocalLoss, FocalLossFlat
 from laminar.nn.layers import (
     AdaptiveAvgPool,
     AdaptiveConcatPool1d,
@@ -19,6 +21,7 @@ from laminar.nn.layers import (
 )
 from laminar.nn.losses import (
     BaseLoss,
+    BCELossFlat,
     BCEWithLogitsLossFlat,
     CrossEntropyLossFlat,
     DecodingLoss,
@@ -54,6 +57,10 @@ __all__ = [
     "BaseLoss",
     "CrossEntropyLossFlat",
     "BCEWithLogitsLossFlat",
+    "BCELossFlat",
+    "FocalLoss",
+    "FocalLossFlat",
+    "DiceLoss",
     "MSELossFlat",
     "L1LossFlat",
     "LabelSmoothingCrossEntropy",

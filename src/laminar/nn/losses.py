@@ -17,6 +17,7 @@ from laminar.core.errors import ConfigError
 from laminar.core.recipe import builder
 
 __all__ = [
+    "BCELossFlat",
     "BCEWithLogitsLossFlat",
     "BaseLoss",
     "CrossEntropyLossFlat",
@@ -237,6 +238,43 @@ class BCEWithLogitsLossFlat(BaseLoss):
     def activation(self, out: Tensor) -> Tensor:
         """Sigmoid of each output."""
         return out.sigmoid()
+
+    def decodes(self, out: Tensor) -> Tensor:
+        """Whether each probability is above `thresh`."""
+        return out > self.thresh
+
+
+class BCELossFlat(BaseLoss):
+    """Binary cross entropy of probabilities, for models that end in a sigmoid: above `thresh` is yes.
+
+    `BCEWithLogitsLossFlat` on raw outputs is more exact, and works in mixed precision.
+
+    Args:
+        axis: kept for the sake of programs that pass it; the loss is the same along every axis.
+        floatify: compare targets as floating point numbers.
+        thresh: probability from which an output counts as yes.
+        weight: importance of each output, ``[outputs]``; turns flattening off.
+        reduction: ``'mean'``, ``'sum'`` or ``'none'``.
+    """
+
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        axis: int = -1,
+        *,
+        floatify: bool = True,
+        thresh: float = 0.5,
+        weight: Tensor | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(axis, flatten=weight is None, floatify=floatify, is_2d=False, reduction=reduction)
+        self.register_buffer("weight", weight)
+        self.thresh = thresh
+
+    def compare(self, inp: Tensor, targ: Tensor) -> Tensor:
+        """Binary cross entropy of probabilities and 0/1 targets."""
+        return F.binary_cross_entropy(inp, targ, weight=self.weight, reduction=self.reduction)
 
     def decodes(self, out: Tensor) -> Tensor:
         """Whether each probability is above `thresh`."""
