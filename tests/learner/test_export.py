@@ -147,7 +147,8 @@ def test_losses_keep_their_arguments(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "loss", [FocalLoss(1.5), FocalLossFlat(), DiceLoss(smooth=1.0), BCELossFlat(thresh=0.3), nn.NLLLoss(), nn.HuberLoss()]
+    "loss",
+    [FocalLoss(1.5), FocalLossFlat(), DiceLoss(smooth=1.0), BCELossFlat(thresh=0.3), nn.NLLLoss(), nn.HuberLoss()],
 )
 def test_every_loss_is_read_alike_after_loading(tmp_path, loss):
     learn = learner(tmp_path, loss_func=loss)
