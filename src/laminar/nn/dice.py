@@ -33,7 +33,7 @@ class DiceLoss(BaseLoss):
         """Dice loss of logits with classes along `axis` and class indices."""
         probabilities = self.activation(inp).movedim(self.axis, 1)
         classes = F.one_hot(targ, inp.shape[self.axis]).movedim(-1, 1).to(inp.dtype)
-        probabilities, classes = probabilities.flatten(2), classes.flatten(2)
+        probabilities, classes = (part.reshape(*part.shape[:2], -1) for part in (probabilities, classes))
         both = probabilities.square() + classes if self.square_in_union else probabilities + classes
         overlap = 2 * (probabilities * classes).sum(2) + self.smooth
         losses = 1 - overlap / (both.sum(2) + self.smooth)
