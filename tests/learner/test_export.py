@@ -151,7 +151,8 @@ def test_losses_keep_their_arguments(tmp_path):
     [FocalLoss(1.5), FocalLossFlat(), DiceLoss(smooth=1.0), BCELossFlat(thresh=0.3), nn.NLLLoss(), nn.HuberLoss()],
 )
 def test_every_loss_is_read_alike_after_loading(tmp_path, loss):
-    learn = learner(tmp_path, loss_func=loss)
+    learn = learner(tmp_path)
+    learn.loss_func = loss
     loaded = load_learner(learn.export(), trust=TRUST).loss_func
     outputs = torch.randn(4, 2).log_softmax(1)
     turned = activation_of(loss)(outputs)
