@@ -1,6 +1,7 @@
 """`dls.check()` over pictures, masks, points and boxes: everything that is wrong is named in one pass."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image, ImageEnhance
+from torch.utils.data import IterableDataset
 
 from laminar.core.errors import ConfigError
 from laminar.data import (
@@ -15,6 +17,7 @@ from laminar.data import (
     CheckReport,
     ColReader,
     DataBlock,
+    DataLoader,
     DataLoaders,
     Datasets,
     IndexSplitter,
@@ -233,3 +236,22 @@ def test_labels_that_occur_once_are_named() -> None:
     assert [(f.kind, f.name, f.message) for f in report.findings] == [
         ("label occurs once", "4.png", "no other item has 'gog'")
     ]
+
+
+class Endless(IterableDataset[int]):
+    def __iter__(self) -> Iterator[int]:
+        return itertools.count()
+
+
+@pytest.mark.parametrize("source", [[[1, 2], [3, 4]], Endless()])
+def test_items_that_are_not_known_by_number_cannot_be_checked(source: Any) -> None:
+    loader = DataLoader(source, bs=2) if isinstance(source, Endless) else source
+    dls = DataLoaders(loader, loader, device="cpu")
+    for look in (dls.check, dls.leaks):
+        with pytest.raises(ConfigError, match="has no items by number"):
+            look()
+
+
+def test_a_check_shows_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    pictures_with_copies().check(n_workers=1)
+    assert "10/10" in capsys.readouterr().out

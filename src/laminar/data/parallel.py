@@ -33,6 +33,8 @@ def in_threads(
     """
     workers = min(16, os.cpu_count() or 1) if n_workers is None else max(1, n_workers)
     bar = fastprogress.progress_bar(range(len(items)), leave=False) if show_progress and items else None
+    if bar is not None:
+        bar.update(0)
     rest, done = iter(items), 0
     with ThreadPoolExecutor(workers) as pool:
         while portion := list(islice(rest, 16 * workers)):

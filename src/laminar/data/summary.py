@@ -211,9 +211,9 @@ def _tell(value: Any) -> str:
 
 
 def _picture_size(value: Any) -> str:
-    """Of a picture of Pillow's, whose header is read and no more: width, height, mode."""
-    size, mode = getattr(value, "size", None), getattr(value, "mode", None)
-    return f", {size[0]}x{size[1]} {mode}" if isinstance(size, tuple) and isinstance(mode, str) else ""
+    """Of a picture in a file, whose header is read and no more: width, height, mode."""
+    size, mode, file = (getattr(value, name, None) for name in ("size", "mode", "filename"))
+    return f", {size[0]}x{size[1]} {mode}" if isinstance(size, tuple) and file else ""
 
 
 def _ranges(values: Iterable[Any]) -> Iterable[str]:
