@@ -204,7 +204,14 @@ def test_a_closure_is_called_with_gradients_and_its_loss_returned(make: Make) ->
         loss.backward()
         return loss
 
+    set_hyper(opt, "wd", 0.5)
     assert opt.step(closure).item() > 0
+    by_closure, model = weights(model), net()
+    other = make(groups_of(model), lr=0.01)
+    set_hyper(other, "wd", 0.5)
+    model(torch.ones(4, 2, 6)).square().mean().backward()
+    other.step()
+    assert same(by_closure, weights(model))
 
 
 @every

@@ -58,11 +58,12 @@ def SGD(params: Params, lr: float, mom: float = 0.0, wd: float = 0.0, decouple_w
         decouple_wd: shrink the weights by ``lr * wd`` (see `DecoupledSGD`); if False, add ``wd * weight`` to the
             gradient. Without momentum, the two are the same.
     """
-    kind: Callable[..., Optimizer] = DecoupledSGD if decouple_wd and mom else torch.optim.SGD
-    if kind is DecoupledSGD or mom:
-        return kind(params, lr=lr, momentum=mom, weight_decay=wd)
+    if mom and decouple_wd:
+        return DecoupledSGD(params, lr, mom, wd)
+    if mom:
+        return torch.optim.SGD(params, lr, mom, weight_decay=wd, foreach=True)
     params, fused = _fusible(params)
-    return kind(params, lr=lr, weight_decay=wd, fused=fused)
+    return torch.optim.SGD(params, lr, weight_decay=wd, fused=fused)
 
 
 def RMSProp(
@@ -85,8 +86,9 @@ def RMSProp(
         wd: weight decay.
         decouple_wd: shrink the weights by ``lr * wd``; if False, add ``wd * weight`` to the gradient.
     """
-    kind: Callable[..., Optimizer] = DecoupledRMSprop if decouple_wd else torch.optim.RMSprop
-    return kind(params, lr=lr, momentum=mom, alpha=sqr_mom, eps=eps, weight_decay=wd)
+    if decouple_wd:
+        return DecoupledRMSprop(params, lr, mom, sqr_mom, eps, wd)
+    return torch.optim.RMSprop(params, lr, sqr_mom, eps, weight_decay=wd, momentum=mom, foreach=True)
 
 
 def _fusible(params: Params) -> tuple[list[Any], bool]:
@@ -112,6 +114,14 @@ def _shrink(optimizer: Optimizer) -> None:
                     torch._foreach_mul_(weights, 1 - (rate if infinite is None else rate * (1 - infinite)))
 
 
+def _with_gradients(closure: Callable[[], Any] | None) -> Any:
+    """What `closure` returns, if there is one, computed with gradients."""
+    if closure is None:
+        return None
+    with torch.enable_grad():
+        return closure()
+
+
 class DecoupledSGD(torch.optim.SGD):
     """SGD with momentum whose weight decay does not pass through the momentum (SGDW; Loshchilov and Hutter, 2019).
 
@@ -123,12 +133,14 @@ class DecoupledSGD(torch.optim.SGD):
     """
 
     def __init__(self, params: Params, lr: float, momentum: float = 0.0, weight_decay: float = 0.0) -> None:
-        super().__init__(_with_decay(params, weight_decay), lr=lr, momentum=momentum)
+        super().__init__(_with_decay(params, weight_decay), lr=lr, momentum=momentum, foreach=True)
 
     def step(self, closure: Any = None) -> Any:
         """Shrink the weights, then take torch's step."""
+        loss = _with_gradients(closure)
         _shrink(self)
-        return super().step(closure)
+        super().step()
+        return loss
 
 
 class DecoupledRMSprop(torch.optim.RMSprop):
@@ -152,12 +164,15 @@ class DecoupledRMSprop(torch.optim.RMSprop):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ) -> None:
-        super().__init__(_with_decay(params, weight_decay), lr=lr, momentum=momentum, alpha=alpha, eps=eps)
+        groups = _with_decay(params, weight_decay)
+        super().__init__(groups, lr=lr, momentum=momentum, alpha=alpha, eps=eps, foreach=True)
 
     def step(self, closure: Any = None) -> Any:
         """Shrink the weights, then take torch's step."""
+        loss = _with_gradients(closure)
         _shrink(self)
-        return super().step(closure)
+        super().step()
+        return loss
 
 
 def _with_decay(params: Params, decay: float) -> Iterator[dict[str, Any]]:

@@ -43,7 +43,7 @@ def RAdam(
     if beta:
         return CalibratedRAdam(params, lr, mom, sqr_mom, eps, wd, beta, decouple_wd)
     betas = (mom, sqr_mom)
-    return torch.optim.RAdam(params, lr, betas, eps, weight_decay=wd, decoupled_weight_decay=decouple_wd)
+    return torch.optim.RAdam(params, lr, betas, eps, weight_decay=wd, decoupled_weight_decay=decouple_wd, foreach=True)
 
 
 class CalibratedRAdam(ForeachOptimizer):
