@@ -84,6 +84,24 @@ def test_a_record_can_be_saved_and_gone_on_with(make_learner) -> None:
     assert other.losses == learn.recorder.losses
 
 
+@pytest.mark.parametrize(("n_epoch", "drawn"), [(0, 0), (1, 2), (3, 7)])
+def test_of_a_short_fit_at_least_half_of_the_losses_is_drawn(make_learner, n_epoch: int, drawn: int) -> None:
+    learn = make_learner()  # 4 batches in an epoch
+    learn.fit(n_epoch)
+    ax = learn.recorder.plot_loss()
+    assert ax.lines[0].get_ydata().tolist() == learn.recorder.losses[len(learn.recorder.losses) - drawn :]
+    validated = [iteration for line in ax.lines[1:] for iteration in line.get_xdata()]
+    assert validated == [iteration for iteration in learn.recorder.iters if iteration >= 4 * n_epoch - drawn]
+
+
+def test_a_single_loss_is_drawn_as_a_point(make_learner) -> None:
+    learn = make_learner(n=16)
+    learn.fit(1)
+    line = learn.recorder.plot_loss(with_valid=False).lines[0]
+    assert len(line.get_ydata()) == 1
+    assert line.get_marker() == "o"
+
+
 def test_pictures_show_what_was_recorded(make_learner) -> None:
     learn = make_learner()
     learn.fit_one_cycle(3)

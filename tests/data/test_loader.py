@@ -183,6 +183,20 @@ def test_peeks_differ_repeat_themselves_and_do_not_advance_the_epoch() -> None:
     assert loader._kept_workers is None
 
 
+def test_random_batches_are_of_other_items_each_time_and_repeat_themselves() -> None:
+    loader, again = DataLoader(range(50), bs=4), DataLoader(range(50), bs=4)
+    drawn = [loader.random_batch(6).tolist() for _ in range(3)]
+    assert all(len(set(batch)) == 6 for batch in drawn)
+    assert len({tuple(batch) for batch in drawn}) == 3
+    assert [again.random_batch(6).tolist() for _ in range(3)] == drawn
+    assert loader.eval_loader().random_batch(6).tolist() not in drawn  # it counts on
+    assert len(DataLoader(range(3), bs=4).random_batch(6)) == 3
+    whole = DataLoader([torch.arange(4), torch.arange(4)], bs=None).random_batch(6)
+    assert whole.tolist() == [0, 1, 2, 3]
+    with pytest.raises(DataError, match="holds no items"):
+        DataLoader([], bs=4).random_batch(6)
+
+
 def test_shuffled_epochs_hold_every_item_once_in_another_order() -> None:
     loader = DataLoader(range(50), bs=7, shuffle=True)
     first, second = rows(loader).tolist(), rows(loader).tolist()

@@ -94,6 +94,10 @@ def test_looking_at_a_batch_does_not_disturb_an_epoch_that_runs() -> None:
     assert [*seen, *[b.tolist() for b in running]] == [[0, 1], [2, 3], [4, 5]]
 
 
+def test_a_random_batch_of_a_stream_is_its_first() -> None:
+    assert DataLoader(Numbers(10), bs=4).eval_loader().random_batch(9).tolist() == [0, 1, 2, 3]
+
+
 def test_an_epoch_can_be_gone_on_with_in_the_middle() -> None:
     whole = batches(DataLoader(Numbers(8), bs=2, after_item=jitter, seed=1))
     loader = DataLoader(Numbers(8), bs=2, after_item=jitter, seed=1)

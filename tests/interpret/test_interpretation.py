@@ -96,6 +96,18 @@ def test_top_losses_are_drawn_with_prediction_class_loss_and_probability(learn: 
     assert len(interp.show_results([0, 5])) == 2
 
 
+def test_top_losses_are_drawn_at_the_places_in_the_order_that_are_asked_for(learn: Learner) -> None:
+    interp = ClassificationInterpretation.from_learner(learn)
+    titles = [ax.get_title() for ax in interp.plot_top_losses(4)]
+    assert [ax.get_title() for ax in interp.plot_top_losses([3, 0])] == [titles[3], titles[0]]
+    assert [ax.get_title() for ax in interp.plot_top_losses(torch.tensor([1]))] == titles[1:2]
+    assert len(interp.plot_top_losses(range(9, 18))) == 3
+    with pytest.raises(ConfigError, match=r"no place 12 in the order of 12 losses \(they count from 0\)"):
+        interp.plot_top_losses([0, 12])
+    with pytest.raises(ConfigError, match=r"k=0.* nothing to draw"):
+        interp.plot_top_losses(0)
+
+
 def test_report_holds_precision_recall_and_support(learn: Learner, capsys: pytest.CaptureFixture[str]) -> None:
     interp = ClassificationInterpretation.from_learner(learn)
     blue, green, red = interp.class_reports()

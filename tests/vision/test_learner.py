@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from matplotlib.axes import Axes
 from torch import nn
 from torchvision.models import VisionTransformer, squeezenet1_1, swin_t
 
@@ -86,6 +87,41 @@ def test_a_learner_learns_predicts_and_shows(dls: DataLoaders) -> None:
         assert probabilities.shape == (2,)
         axes = learn.show_results()
     assert {ax.title.get_color() for ax in axes} <= {"red", "green"}
+
+
+def shown_pictures(axes: list[Axes]) -> list[bytes]:
+    return [ax.images[0].get_array().tobytes() for ax in axes]
+
+
+def test_results_are_drawn_at_random_and_each_time_others(dls: DataLoaders) -> None:
+    learn = vision_learner(dls, tiny, pretrained=False)
+    first, second = (shown_pictures(learn.show_results(max_n=4)) for _ in range(2))
+    assert len(set(first)) == len(set(second)) == 4
+    assert first != second
+    again = vision_learner(dls, tiny, pretrained=False)
+    assert shown_pictures(again.show_results(max_n=4)) == first
+    new = [shown_pictures(learn.show_results(dl=dls.test_dl(dls.valid_ds.items), max_n=4)) for _ in range(2)]
+    assert new[0] != new[1]
+    in_order = [shown_pictures(learn.show_results(max_n=4, shuffle=False)) for _ in range(2)]
+    assert in_order[0] == in_order[1]
+
+
+def test_results_of_a_loader_with_a_sampler_are_of_the_items_it_chooses(make_folder: MakeFolder) -> None:
+    dls = ImageDataLoaders.from_folder(
+        make_folder({"train": 8, "valid": 4}), item_tfms=Resize(20), bs=2, device="cpu",
+        dl_kwargs=[{"sampler": [3, 5, 8, 10], "shuffle": False}, {}],
+    )  # fmt: skip
+    learn = vision_learner(dls, tiny, pretrained=False, normalize=False)
+    shown = shown_pictures(learn.show_results(ds_idx=0))
+    assert sorted(shown) == sorted(shown_pictures(dls.train.show_batch(dls.train.peek([3, 5, 8, 10]))))
+
+
+def test_predictions_for_pictures_without_labels_are_drawn(dls: DataLoaders) -> None:
+    learn = vision_learner(dls, tiny, pretrained=False)
+    files = dls.valid_ds.items[:3]
+    axes = learn.show_results(dl=dls.test_dl(files), shuffle=False)
+    assert [ax.get_title() for ax in axes] == [learn.predict(file)[0] for file in files]
+    assert axes[0].figure.get_suptitle() == "Prediction"
 
 
 def test_a_pretrained_body_is_frozen_and_a_fresh_one_is_not(dls: DataLoaders) -> None:

@@ -227,7 +227,7 @@ class Recorder(Callback):
         """Draw the training loss (smoothed) and the validation loss over batches.
 
         Args:
-            skip_start: leave out the first batches, whose loss is far above the others.
+            skip_start: leave out the first batches, whose loss is far above the others; at most half of all.
             with_valid: draw the validation loss too.
             log: logarithmic axis for the loss.
             show_epochs: mark where epochs end.
@@ -238,7 +238,9 @@ class Recorder(Callback):
         """
         ax = ax if ax is not None else plt.subplots()[1]
         losses = self.losses
-        ax.plot(range(skip_start, len(losses)), losses[skip_start:], label="train")
+        start = min(skip_start, len(losses) // 2)
+        marker = "o" if len(losses) == 1 else None  # a line through one point cannot be seen
+        ax.plot(range(start, len(losses)), losses[start:], marker=marker, label="train")
         if show_epochs:
             for iteration in self.iters:
                 ax.axvline(iteration, color="0.8", linewidth=1)
@@ -247,7 +249,7 @@ class Recorder(Callback):
             points = [
                 (iteration, row[column])
                 for iteration, row in zip(self.iters, self.values, strict=False)
-                if row[column] is not None and iteration >= skip_start
+                if row[column] is not None and iteration >= start
             ]
             if points:
                 ax.plot(*zip(*points, strict=True), marker="o", label="valid")

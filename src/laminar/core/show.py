@@ -311,7 +311,8 @@ def _show_any_results(
     def draw(ax: Any, sample: tuple[Any, ...], out: tuple[Any, ...]) -> Any:
         return show_parts((*sample, *out), ctx=ax)
 
-    return draw_each(draw, samples[:max_n], outs, ctxs=ctxs, title="Target/Prediction", lines=2, **grid)
+    title, lines = ("Prediction", 1) if y is None else ("Target/Prediction", 2)
+    return draw_each(draw, samples[:max_n], outs, ctxs=ctxs, title=title, lines=lines, **grid)
 
 
 @plot_top_losses.register

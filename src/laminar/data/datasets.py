@@ -64,6 +64,7 @@ class Datasets(Sequence[tuple[Any, ...]]):
             raise ConfigError(f"n_inp={n_inp} does not fit samples of {len(self.tls)} members")
         self.n_inp = max(1, len(self.tls) - 1) if n_inp is None else n_inp
         self.dl_type = dl_type
+        self._without_items: list[TfmdLists] = []  # the targets of new items without labels: they decode predictions
 
     @property
     def items(self) -> Any:
@@ -95,8 +96,13 @@ class Datasets(Sequence[tuple[Any, ...]]):
         return (self[index] for index in range(len(self)))
 
     def decode(self, o: tuple[Any, ...], full: bool = True) -> tuple[Any, ...]:
-        """Undo the transforms of each member; not `full`: only until it can be shown."""
-        return tuple(tl.decode(part, full=full) for part, tl in zip(o, self.tls, strict=False))
+        """Undo the transforms of each member; not `full`: only until it can be shown.
+
+        Args:
+            o: a sample; where items have no labels, predictions may stand behind the inputs.
+            full: undo everything.
+        """
+        return tuple(tl.decode(part, full=full) for part, tl in zip(o, [*self.tls, *self._without_items], strict=False))
 
     def show(self, o: tuple[Any, ...], ctx: Any = None, **kwargs: Any) -> Any:
         """Decode each member until it can be shown, and show all on the same axes `ctx`."""
@@ -156,13 +162,17 @@ class Datasets(Sequence[tuple[Any, ...]]):
         )
 
     def _of(self, tls: list[TfmdLists]) -> Self:
-        return type(self)(tls=tls, n_inp=min(self.n_inp, len(tls)), dl_type=self.dl_type)
+        made = type(self)(tls=tls, n_inp=min(self.n_inp, len(tls)), dl_type=self.dl_type)
+        made._without_items = self._without_items
+        return made
 
     def test_set(self, test_items: Any, with_labels: bool = False) -> Self:
         """New items through the transforms of validation: the inputs alone, or with their labels."""
         tls = self.tls if with_labels else self.tls[: self.n_inp]
         items = as_items(test_items)
-        return self._of([tl.test_set(items) for tl in tls])
+        made = self._of([tl.test_set(items) for tl in tls])
+        made._without_items = self._without_items + [tl.new_empty() for tl in self.tls[len(tls) :]]
+        return made
 
     # ---- what the transforms know
 

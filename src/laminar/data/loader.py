@@ -18,7 +18,7 @@ from laminar.data.compact_names import compacted
 from laminar.data.fetching import BatchRequest, Fetched, Fetcher
 from laminar.data.items import distinct_items, is_stream
 from laminar.data.loader_options import Device, LoaderOptions, Transforms
-from laminar.data.looking import LooksAtItems
+from laminar.data.looking import LooksAtItems, Peeks
 from laminar.data.workers import Workers
 
 __all__ = ["DataLoader", "TfmdDL"]
@@ -126,6 +126,7 @@ class DataLoader(LooksAtItems):
         self.after_batch = _pipeline(after_batch, self.split_idx)
         self._check()
         self._epoch, self._batch, self._iterating = 0, 0, False
+        self._peeks = Peeks()
         self._fetcher: Fetcher | None = None
         self._kept_workers: Workers | None = None
         if do_setup:
@@ -218,11 +219,11 @@ class DataLoader(LooksAtItems):
 
     def state_dict(self) -> dict[str, Any]:
         """Where this loader is: with `load_state_dict`, another one goes on with the next batch."""
-        return {"epoch": self._epoch, "batch": self._batch, "peeks": self._peeks, "seed": self._seed()}
+        return {"epoch": self._epoch, "batch": self._batch, "peeks": self._peeks.count, "seed": self._seed()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where the loader with this `state_dict` was."""
-        self.seed, self._peeks = state["seed"], state["peeks"]
+        self.seed, self._peeks.count = state["seed"], state["peeks"]
         self.start_at(state["epoch"], state["batch"])
 
     def _seed(self) -> int:
@@ -329,15 +330,10 @@ class DataLoader(LooksAtItems):
         chosen = None
         if self.sampler is not None:
             chosen = distinct_items(self.order(self._seed(), self._epoch), len(self.dataset))
-        return self.new(
-            dataset,
-            shuffle=False,
-            drop_last=False,
-            sampler=chosen,
-            split_idx=1,
-            persistent_workers=False,
-            do_setup=False,
+        loader = self.new(
+            dataset, shuffle=False, drop_last=False, sampler=chosen, split_idx=1, persistent_workers=False
         )
+        return loader.peeking_with(self)
 
     def to(self, device: Device) -> Self:
         """Send batches to `device` from now on."""

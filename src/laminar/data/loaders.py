@@ -262,7 +262,7 @@ class DataLoaders:
             dataset, bs=bs, num_workers=num_workers, shuffle=False, drop_last=False, sampler=None, n=None,
             split_idx=1, create_item=None, persistent_workers=False,
             prefetch_factor=model.prefetch_factor if num_workers else None,
-        )  # fmt: skip
+        ).peeking_with(model)  # fmt: skip
 
     def new_empty(self) -> Self:
         """The same transforms and settings without items."""

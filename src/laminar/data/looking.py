@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
+from typing import Any, Self
 
 from laminar.core.errors import DataError
+from laminar.core.random import permutation
 from laminar.data.fetching import BatchRequest, Fetched, Fetcher
 from laminar.data.replaying import replay
 from laminar.data.showing import DecodesBatches
@@ -16,15 +18,37 @@ __all__ = ["LooksAtItems"]
 _PEEK = 1 << 40  # peeks are epochs of their own, beyond all that are trained
 
 
+@dataclass(slots=True)
+class Peeks:
+    """How many single batches were looked at. Loaders of the same items count together, so that each look is another.
+
+    Attributes:
+        count: so far.
+    """
+
+    count: int = 0
+
+    def next(self, times: int = 1) -> int:
+        """The epoch of the next look; `times` of them are used up."""
+        first = _PEEK + self.count + 1
+        self.count += times
+        return first
+
+
 class LooksAtItems(DecodesBatches):
     """What a loader of requests offers for looking: single batches and samples, now or as they were in some epoch."""
 
-    _peeks = 0
+    bs: int | None
+    _peeks: Peeks
 
     @property
     def epoch(self) -> int:
         """Number of the epoch that runs now, or that comes next if none does."""
         raise NotImplementedError(f"{type(self).__name__} must define epoch")
+
+    def order(self, seed: int, epoch: int) -> Sequence[int]:
+        """The numbers of an epoch's items in the order in which they come."""
+        raise NotImplementedError(f"{type(self).__name__} must define order")
 
     def _seed(self) -> int:
         raise NotImplementedError(f"{type(self).__name__} must define _seed")
@@ -50,12 +74,38 @@ class LooksAtItems(DecodesBatches):
         Raises:
             DataError: there are no items, or not one batch of them.
         """
-        self._peeks += 1
-        for request, fetched in self._fetch_here(self._seed(), _PEEK + self._peeks, 0):
+        for request, fetched in self._fetch_here(self._seed(), self._peeks.next(), 0):
             self._note_bad_items(fetched)
             if len(fetched.items):
                 return self._finish(request, fetched)
-        raise DataError(
+        raise self._no_batch()
+
+    def random_batch(self, count: int) -> Any:
+        """Make a batch of items chosen at random, in this process. Each call chooses others.
+
+        Args:
+            count: how many; 1 where each item is a batch already.
+
+        Raises:
+            DataError: there are no items.
+        """
+        seed, epoch = self._seed(), self._peeks.next()
+        order = self.order(seed, epoch)
+        chosen = [order[place] for place in permutation(len(order), seed, epoch)]
+        size = count if self.bs else 1
+        for start in range(0, len(chosen), size):  # more than once only where all of them were skipped
+            answer = self.answer(BatchRequest(seed, epoch, 0, chosen[start : start + size]))
+            if len(answer.items):
+                return answer.batch
+        raise self._no_batch()
+
+    def peeking_with(self, other: LooksAtItems) -> Self:
+        """Count looks together with `other`, so that neither shows what the other has shown."""
+        self._peeks = other._peeks
+        return self
+
+    def _no_batch(self) -> DataError:
+        return DataError(
             f"this loader has no batch: its {type(self.dataset).__name__} holds no items, or each was skipped"
         )
 
@@ -104,8 +154,7 @@ class LooksAtItems(DecodesBatches):
 
     def _one_item(self, times: int) -> Any:
         """A batch of the first item, drawn anew `times` times."""
-        seed, epoch = self._seed(), _PEEK + self._peeks + 1
-        self._peeks += times
+        seed, epoch = self._seed(), self._peeks.next(times)
         fetcher = self._fetcher_now()
         samples = [fetcher.item(seed, epoch + again, 0) for again in range(times)]
         # Each repetition counts as an item of its own for the batch transforms, so that each is drawn anew.

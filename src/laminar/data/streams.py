@@ -104,6 +104,10 @@ class StreamDL(DataLoader, over_streams=True):
     def _item_source(self) -> Any:
         return Stream(self.dataset)
 
+    def random_batch(self, count: int) -> Any:
+        """The first batch: a stream has no items to choose from."""
+        return self.one_batch()
+
     def replay(self, epoch: int, item: int | str | PurePath | None = None, batch: int | None = None) -> Any:
         """Not for streams.
 

@@ -154,19 +154,24 @@ class Interpretation:
         row = getattr(source, "iloc", source)
         return TopLossesWithItems(losses, idxs, [row[int(index)] for index in idxs])
 
-    def plot_top_losses(self, k: int | range = 9, largest: bool = True, **options: Any) -> Any:
+    def plot_top_losses(
+        self, k: int | Iterable[int] | Tensor = 9, largest: bool = True, **options: Any
+    ) -> Any:
         """Draw the items with the largest (or smallest) losses, with targets, predictions and losses.
 
         Args:
-            k: how many, or which places in the order: ``range(9, 18)`` for the second nine.
+            k: how many, or which places in the order: ``range(9, 18)`` for the second nine, ``[0, 4]``.
             largest: False for the smallest.
             **options: for the function that draws them: nrows, ncols, figsize.
 
         Returns:
             The axes.
+
+        Raises:
+            ConfigError: the order has no such place, or none is asked for.
         """
-        places = range(k) if isinstance(k, int) else k
-        idxs = self.top_losses(places.stop, largest).idxs.tolist()[places.start : places.stop : places.step]
+        order = self.top_losses(largest=largest).idxs.tolist()
+        idxs = [order[place] for place in _places(k, len(order))]
         batch = self.batch(idxs)
         preds, decoded = self._predict(batch)
         x, y, samples = self.dl.show_batch(batch, max_n=len(idxs), show=False)
@@ -184,6 +189,18 @@ def _numbers(idxs: int | Iterable[int] | Tensor) -> list[int]:
     if isinstance(idxs, int):
         return [idxs]
     return [int(index) for index in (idxs.tolist() if isinstance(idxs, Tensor) else idxs)]
+
+
+def _places(k: int | Iterable[int] | Tensor, count: int) -> list[int]:
+    """Places in an order of `count` losses: the first `k`, or those named; of a range those that there are."""
+    named = _numbers(range(k) if isinstance(k, int) else k)
+    places = [place for place in named if place < count] if isinstance(k, int | range) else named
+    for place in places:
+        if not 0 <= place < count:
+            raise ConfigError(f"there is no place {place} in the order of {count} losses (they count from 0).")
+    if not places:
+        raise ConfigError(f"k={k} of {count} losses leaves nothing to draw.")
+    return places
 
 
 def items_at(loader: Any, idxs: Sequence[int]) -> tuple[Any, ...]:

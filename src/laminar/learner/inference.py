@@ -143,9 +143,10 @@ def show_results(learn: TrainingLoop, dl: Any, max_n: int, shuffle: bool, option
         raise ConfigError(
             f"{type(dl).__name__} cannot show results: it does not know what its parts mean. Use laminar's DataLoaders."
         )
-    shown = dl.new(shuffle=True, drop_last=False) if shuffle and hasattr(dl, "new") else dl
-    batch = shown.one_batch()
+    batch = dl.random_batch(max_n) if shuffle and hasattr(dl, "random_batch") else dl.one_batch()
     parts = tuple(batch) if isinstance(batch, tuple | list) else (batch,)
     decoded = get_preds(learn, [parts], with_decoded=True)[2]
-    outs = _typed(decoded, tuple(getattr(dl, "target_types", ())))
+    # A loader of items without labels has no targets; the learner's own say what predictions are.
+    kinds = getattr(dl, "target_types", ()) or getattr(learn.dls, "target_types", ())
+    outs = _typed(decoded, tuple(kinds))
     return dl.show_results(batch, outs[0] if len(outs) == 1 else outs, max_n=max_n, **options)

@@ -101,7 +101,7 @@ def show_views_with_predictions(
 ) -> AxesList:
     """Draw several pictures that are one input, target and prediction with the first (see `show_results`)."""
     rows = [_views((*sample, *out)) for sample, out in zip(samples[:max_n], outs, strict=False)]
-    return _beside(rows, ctxs, "Target/Prediction", grid)
+    return _beside(rows, ctxs, "Prediction" if y is None else "Target/Prediction", grid)
 
 
 def _views(sample: Sequence[Any]) -> list[tuple[Any, ...]]:
