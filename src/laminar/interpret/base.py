@@ -154,9 +154,7 @@ class Interpretation:
         row = getattr(source, "iloc", source)
         return TopLossesWithItems(losses, idxs, [row[int(index)] for index in idxs])
 
-    def plot_top_losses(
-        self, k: int | Iterable[int] | Tensor = 9, largest: bool = True, **options: Any
-    ) -> Any:
+    def plot_top_losses(self, k: int | Iterable[int] | Tensor = 9, largest: bool = True, **options: Any) -> Any:
         """Draw the items with the largest (or smallest) losses, with targets, predictions and losses.
 
         Args:
