@@ -33,12 +33,15 @@ class ModelOutput(Callback):
         self._loss: Any = None
 
     def after_pred(self) -> None:
-        """Put predictions in the place of the output, and keep the loss.
+        """Put predictions in the place of the output, and keep the loss."""
+        self.learn.pred = self.read(self.learn.pred)
+
+    def read(self, output: Any) -> Any:
+        """The predictions in a model's output; its loss is kept for `loss_of_model`.
 
         Raises:
             ConfigError: the output has no such part.
         """
-        output = self.learn.pred
         parts = dict(output) if hasattr(output, "keys") else dict(vars(output)) if hasattr(output, "__dict__") else {}
         if isinstance(output, Tensor) or not parts:
             raise ConfigError(
@@ -51,7 +54,7 @@ class ModelOutput(Callback):
         if missing := [name for name in names if name not in parts]:
             raise ConfigError(f"the model's output has no {missing[0]!r}; it has {', '.join(parts)}.")
         taken = tuple(parts[name] for name in names)
-        self.learn.pred = taken[0] if len(taken) == 1 else taken
+        return taken[0] if len(taken) == 1 else taken
 
     def loss_of_model(self, pred: Any, *targets: Any) -> Any:
         """The loss that the model returned with these predictions: a learner's loss function.

@@ -136,6 +136,10 @@ class LooksAtItems(DecodesBatches):
         """Make a sample or a batch exactly as it was in an epoch (see `laminar.data.replaying.replay`)."""
         return replay(self, epoch, item, batch)
 
+    def name_of_item(self, index: int) -> str:
+        """What to call item number `index`: its file, where that is known."""
+        return self._fetcher_now().name_of(index)
+
     def names_in_batch(self, number: int, rows: Sequence[int]) -> list[str]:
         """What to call some items of a batch of the epoch that runs: their files, where these are known.
 

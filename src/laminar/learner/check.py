@@ -26,7 +26,15 @@ from laminar.nn.calling import call_model
 from laminar.nn.decoding import activation_of, loss_name
 from laminar.optim.groups import bn_types
 
-__all__ = ["check_contract", "check_trainable"]
+__all__ = [
+    "batch_norm_inputs",
+    "check_contract",
+    "check_last_batch",
+    "check_loss",
+    "check_outputs",
+    "check_trainable",
+    "may_change",
+]
 
 _FEW = 4
 _CHANGING_EVENTS = ("before_fit", "before_epoch", "before_train", "before_batch", "after_pred")
@@ -127,17 +135,17 @@ def _check_batch(learn: TrainingLoop, batch: Any, metrics: Sequence[Any]) -> Non
                     f"input {number} of the training data holds NaN or infinite values, in {bad} of the first"
                     f" {len(tensor)} items: {describe(tensor)}. Clean them or fill them in before training."
                 )
-        if not any(_may_change(callback) for callback in learn.cbs):
+        if not any(may_change(callback) for callback in learn.cbs):
             learn.model.eval()
-            with torch.no_grad(), _batch_norm_inputs(learn.model) as single_values, _saying_what_went_where(learn):
+            with torch.no_grad(), batch_norm_inputs(learn.model) as single_values, _saying_what_went_where(learn):
                 learn.pred = call_model(learn.model, learn.xb)
                 if (outputs := learn.get_cb(ModelOutput)) is not None:
-                    outputs.after_pred()
+                    learn.pred = outputs.read(learn.pred)
             if single_values:
-                _check_last_batch(learn)
+                check_last_batch(learn)
             if learn.yb:
-                _check_outputs(learn)
-                _check_loss(learn)
+                check_outputs(learn)
+                check_loss(learn)
                 try_metrics(learn, metrics)
 
 
@@ -161,14 +169,14 @@ def _saying_what_went_where(learn: TrainingLoop) -> Iterator[None]:
         raise
 
 
-def _may_change(callback: Any) -> bool:
+def may_change(callback: Any) -> bool:
     """Whether a callback from elsewhere may change what model and loss see."""
     ours = type(callback).__module__.startswith("laminar.") and not vars(callback).keys() & set(_CHANGING_EVENTS)
     return not ours and any(callback.listens_to(event) for event in _CHANGING_EVENTS)
 
 
 @contextmanager
-def _batch_norm_inputs(model: nn.Module) -> Iterator[list[str]]:
+def batch_norm_inputs(model: nn.Module) -> Iterator[list[str]]:
     """Collect the names of batch norms that see one value of each channel for each item."""
     found: list[str] = []
 
@@ -187,7 +195,8 @@ def _batch_norm_inputs(model: nn.Module) -> Iterator[list[str]]:
             handle.remove()
 
 
-def _check_last_batch(learn: TrainingLoop) -> None:
+def check_last_batch(learn: TrainingLoop) -> None:
+    """Refuse a last training batch of one item, where batch norm sees one value of each channel for each item."""
     loader = learn.dls[0]
     n, bs = _items_and_bs(loader)
     drop_last = getattr(getattr(loader, "batches", loader), "drop_last", False)
@@ -198,7 +207,7 @@ def _check_last_batch(learn: TrainingLoop) -> None:
         )
 
 
-def _check_outputs(learn: TrainingLoop) -> None:
+def check_outputs(learn: TrainingLoop) -> None:
     """Compare the number of outputs with the classes, where the loss takes class indices."""
     target, loss = learn.yb[0], learn.loss_func
     classes = isinstance(loss, nn.CrossEntropyLoss | nn.NLLLoss) or getattr(loss, "y_int", False)
@@ -226,7 +235,7 @@ def _check_outputs(learn: TrainingLoop) -> None:
         )
 
 
-def _check_loss(learn: TrainingLoop) -> None:
+def check_loss(learn: TrainingLoop) -> None:
     """Compute the loss; it must be one finite number and compare like with like."""
     name = loss_name(learn.loss_func)
     given = f"predictions {describe(learn.pred)}, targets {describe(learn.y)}"

@@ -54,7 +54,7 @@ class Fitting(Transactional):
     wd: float | None
     wd_bn_bias: bool
     moms: Moms
-    check: bool
+    check_before_fit: bool
     _groups: tuple[tuple[int, ...], list[list[nn.Parameter]]] | None
     _checked: tuple[list[Any], tuple[int, ...]] | None
 
@@ -158,7 +158,7 @@ class Fitting(Transactional):
                 raise ConfigError(f"{name} is a whole number of epochs, got {describe(count)}.")
         if not 0 <= start_epoch <= n_epoch:
             raise ConfigError(f"start_epoch={start_epoch} must be from 0 to n_epoch={n_epoch}.")
-        if self.check and n_epoch > start_epoch:
+        if self.check_before_fit and n_epoch > start_epoch:
             check_trainable(self)
             self._check_once()
         opt = self._ready_opt(reset_opt)

@@ -18,6 +18,7 @@ from laminar.callbacks.table import event_rows
 from laminar.core.errors import ConfigError, check_keywords
 from laminar.learner import inference, lr_find, saving, tta
 from laminar.learner.callback_list import Callbacks
+from laminar.learner.checkup import CheckUp, check_up
 from laminar.learner.export import ModelRecipe, export_learner
 from laminar.learner.fitting import Fitting, Moms
 from laminar.learner.losses_for import known_loss, loss_for
@@ -74,7 +75,7 @@ class Learner(Fitting, Switches):
         train_bn: let norm layers in frozen groups train; if False they are frozen, statistics included.
         moms: momentum at start, middle and end of `fit_one_cycle`.
         default_cbs: begin with `Recorder` and `ProgressCallback`.
-        check: before the first fit, try a few items on model, loss and metrics (see `laminar.learner.check`).
+        check: now, and before a fit with other parts, try a few items on model, loss and metrics (`check` does more).
         undoable: keep a copy of weights and optimiser in main memory before each call that trains, for `undo`.
 
     Raises:
@@ -112,7 +113,7 @@ class Learner(Fitting, Switches):
         self.opt_func, self.lr, self.splitter, self.moms = opt_func, lr, splitter, moms
         self.metrics = metrics
         self.path = Path(path if path is not None else getattr(dls, "path", None) or ".")
-        self.model_dir, self.wd, self.wd_bn_bias, self.check = model_dir, wd, wd_bn_bias, check
+        self.model_dir, self.wd, self.wd_bn_bias, self.check_before_fit = model_dir, wd, wd_bn_bias, check
         self.logger = RowPrinter()
         self.model_recipe: ModelRecipe | None = None  # how to build the model anew, for `export`
         self._groups: tuple[tuple[int, ...], list[list[nn.Parameter]]] | None = None
@@ -170,7 +171,7 @@ class Learner(Fitting, Switches):
         Raises:
             ConfigError: the loss exploded before a curve could be seen.
         """
-        if self.check:
+        if self.check_before_fit:
             self._check_once()
         lrs, losses = lr_find.sweep(self, self.create_opt, start_lr, end_lr, num_it, stop_div)
         functions = list(suggest_funcs) if isinstance(suggest_funcs, list | tuple) else [suggest_funcs]
@@ -277,6 +278,22 @@ class Learner(Fitting, Switches):
         loader = inference.evaluation_loader(self.dls, ds_idx, dl, self.model_tfms)
         with self.no_bar():
             return inference.show_results(self, loader, max_n, shuffle, options)
+
+    def check(self, n_items: int = 64) -> CheckUp:
+        """Look for mistakes in data, model, loss, optimiser, metrics and files before training; all is as before then.
+
+        Items from all over each split are made, classes of the splits compared, files that stand in both found; the
+        model is asked in evaluation mode (whether outputs fit the classes, depend on the inputs, and on nothing but the
+        item), trained for one step on a copy (which parameters get no gradient, are in no group, do not move), metrics
+        computed, an export written.
+
+        Args:
+            n_items: how many items of each split.
+
+        Returns:
+            What is most likely wrong, each with the remedy: print it.
+        """
+        return check_up(self, n_items)
 
     def describe(self) -> None:
         """Print which callbacks are asked at which event, in order."""
