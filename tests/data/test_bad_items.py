@@ -1,6 +1,7 @@
 """Items that cannot be made: named with a line that makes them again, or left out within a budget."""
 
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -36,6 +37,33 @@ def test_an_error_names_split_item_transform_value_and_a_line_that_makes_it_agai
     line = notes[notes.index("dls.train.new") :].splitlines()[0]
     with pytest.raises(ValueError, match="3 is unlucky"):
         eval(line, {"dls": dls})
+
+
+def notes_of(make: Callable[[], object]) -> str:
+    with pytest.raises(ValueError, match="unlucky") as caught:
+        make()
+    return "\n".join(caught.value.__notes__)
+
+
+def test_the_line_that_makes_an_item_again_names_the_loader_that_has_it() -> None:
+    dls = loaders(shuffle=False, seed=7)
+    notes = notes_of(lambda: list(dls.train.eval_loader()))
+    assert "item 3 of the training split" in notes
+    line = notes[notes.index("dls.train.eval_loader()") :].splitlines()[0]
+    assert "item 3" in notes_of(lambda: eval(line, {"dls": dls}))
+    others = DataLoaders(dls.valid, dls.valid.new(), dls.train.new())
+    assert "dls[2].new(seed=7).item(3, epoch=0)" in notes_of(lambda: list(others[2]))
+
+
+def test_where_no_loader_has_an_item_no_line_is_given() -> None:
+    dls = loaders(shuffle=False)
+    notes = notes_of(lambda: list(dls.test_dl([1, 23])))
+    assert "item 1 of the new items: int 23" in notes
+    assert "makes it again" not in notes
+    splits = [[3, 0, 1], [2]]
+    building = notes_of(lambda: Datasets(range(4), [[halve], [float]], splits=splits).dataloaders(device="cpu"))
+    assert "item 0 of the training split: int 3" in building
+    assert "makes it again" not in building
 
 
 @pytest.mark.parametrize("workers", [0, 2])

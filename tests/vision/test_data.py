@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -85,10 +86,64 @@ def test_columns_and_lists_say_what_kind_of_target_they_are(make_folder: MakeFol
     assert target("tags", label_delim=" ") is TensorMultiCategory
     assert target("age") is TensorFloat
     assert target(["age", "height"]) is TensorFloat
-    several = ImageDataLoaders.from_lists(path, files, [["a"], ["a", "b"]] * (n // 2), item_tfms=Resize(8))
-    assert type(several.one_batch()[1]) is TensorMultiCategory
-    numbers = ImageDataLoaders.from_lists(path, files, [0.5] * n, item_tfms=Resize(8))
-    assert type(numbers.one_batch()[1]) is TensorFloat
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind", "shape"),
+    [
+        (["a", "b"] * 4, TensorCategory, ()),
+        (np.array(["a", "b"] * 4), TensorCategory, ()),
+        ([0, 1] * 4, TensorCategory, ()),
+        (np.arange(8, dtype=np.int64) % 2, TensorCategory, ()),
+        (pd.Series(["a", "b"] * 4, index=range(10, 18)), TensorCategory, ()),
+        ([["a"], ["a", "b"]] * 4, TensorMultiCategory, (2,)),
+        ([[], ["a", "b"]] * 4, TensorMultiCategory, (2,)),
+        ([[1, 2], [2, 3]] * 4, TensorMultiCategory, (3,)),
+        ([0.5] * 8, TensorFloat, ()),
+        ([1, 0.5] * 4, TensorFloat, ()),
+        (list(np.linspace(0, 1, 8, dtype=np.float32)), TensorFloat, ()),
+        (np.linspace(0, 1, 8, dtype=np.float32), TensorFloat, ()),
+        (list(torch.linspace(0, 1, 8)), TensorFloat, ()),
+        (pd.Series(np.linspace(0, 1, 8)), TensorFloat, ()),
+        ([[0.0, 0.5], [1, 0.25]] * 4, TensorFloat, (2,)),
+        ([(0.0, 0.5), (1.0, 0.25)] * 4, TensorFloat, (2,)),
+        (np.zeros((8, 3), dtype=np.float16), TensorFloat, (3,)),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, type | tuple) else "",
+)
+def test_labels_in_a_list_say_what_kind_of_target_they_are(
+    make_folder: MakeFolder, labels: Any, kind: type, shape: tuple[int, ...]
+) -> None:
+    path = make_folder({"train": 4})
+    dls = ImageDataLoaders.from_lists(path, get_image_files(path), labels, seed=0, item_tfms=Resize(8), bs=2)
+    y = dls.one_batch()[1]
+    assert (type(y), y.shape[1:]) == (kind, shape)
+
+
+def test_a_missing_file_of_a_table_is_named_with_what_may_mend_it(make_folder: MakeFolder) -> None:
+    path = make_folder({"train": 2})
+    frame = pd.DataFrame({"name": ["cat_0", "cat_1", "dog_0", "dog_1"], "label": ["cat", "cat", "dog", "dog"]})
+    with pytest.raises(DataError, match=r"(cat|dog)_\d: there is no such file") as caught:
+        ImageDataLoaders.from_df(frame, path, item_tfms=Resize(8))
+    assert isinstance(caught.value, FileNotFoundError)
+    assert any("folder=" in note and "suff=" in note and "'name'" in note for note in caught.value.__notes__)
+    file = path / "train" / "cat" / "cat_7.png"
+    with pytest.raises(DataError, match=r"cat_7.png: there is no such file\.$"):
+        PILImage.create(file)
+    with pytest.raises(DataError, match=r"cat_1: there is no such file\. There is cat_1.png, with an ending\."):
+        PILImage.create(file.with_name("cat_1"))
+    with pytest.raises(DataError, match=r"no such file below the current folder, .*, and no folder nowhere\."):
+        PILImage.create("nowhere/7.png")
+
+
+def test_a_long_source_is_not_written_out_in_messages(make_folder: MakeFolder) -> None:
+    path = make_folder({"train": 20})
+    files = get_image_files(path)
+    with pytest.raises(DataError, match=r"differ in length: \[40, 2\]") as caught:
+        ImageDataLoaders.from_lists(path, files, ["a", "b"])
+    notes = "\n".join(caught.value.__notes__)
+    assert "40 in all" in notes
+    assert len(notes) < 1000
 
 
 def test_a_column_may_say_what_is_validation(make_folder: MakeFolder) -> None:

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from torch import nn
 from torchvision.models import VisionTransformer, squeezenet1_1, swin_t
 
-from laminar.core.errors import ConfigError
+from laminar.core.errors import ConfigError, DataError
 from laminar.core.types import TensorCategory, TensorImage
 from laminar.data.loaders import DataLoaders
 from laminar.data.normalize import Normalize
@@ -122,6 +122,22 @@ def test_predictions_for_pictures_without_labels_are_drawn(dls: DataLoaders) -> 
     axes = learn.show_results(dl=dls.test_dl(files), shuffle=False)
     assert [ax.get_title() for ax in axes] == [learn.predict(file)[0] for file in files]
     assert axes[0].figure.get_suptitle() == "Prediction"
+
+
+def test_arguments_in_the_wrong_order_are_told(dls: DataLoaders) -> None:
+    with pytest.raises(ConfigError, match=r"loaders first.*vision_learner\(dls, tiny\)\. .*it got tiny"):
+        vision_learner(tiny, dls)
+    with pytest.raises(ConfigError, match=r"vision_learner\(dls, resnet18\)"):
+        vision_learner("resnet18", dls)
+
+
+def test_a_file_that_is_not_there_is_named_when_it_is_to_be_predicted(dls: DataLoaders) -> None:
+    learn = vision_learner(dls, tiny, pretrained=False)
+    with pytest.raises(DataError, match=r"nope.jpg: there is no such file") as caught:
+        learn.predict(dls.path / "nope.jpg")
+    notes = "\n".join(caught.value.__notes__)
+    assert "item 0 of the new items" in notes
+    assert "makes it again" not in notes
 
 
 def test_a_pretrained_body_is_frozen_and_a_fresh_one_is_not(dls: DataLoaders) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from contextlib import nullcontext
-from enum import StrEnum
 from functools import partial
 from typing import Any, TypedDict, Unpack
 
@@ -13,13 +12,14 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from laminar.callbacks.base import Callback
+from laminar.core.choices import Choice
 from laminar.core.device import apply
 from laminar.core.errors import ConfigError, check_keywords, suggest
 
 __all__ = ["AMPMode", "CountingScaler", "MixedPrecision", "ScalerOptions"]
 
 
-class AMPMode(StrEnum):
+class AMPMode(Choice):
     """The two kinds of half precision."""
 
     FP16 = "fp16"

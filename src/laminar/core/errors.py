@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 __all__ = [
     "LaminarError",
     "DataError",
+    "MissingFileError",
     "ConfigError",
     "TrainingError",
     "WeightsError",
@@ -28,6 +30,25 @@ class LaminarError(Exception):
 
 class DataError(LaminarError, ValueError):
     """Something is wrong with what was read: a file, an item, a label, a batch."""
+
+
+class MissingFileError(DataError, FileNotFoundError):
+    """A file that an item or a table names is not there."""
+
+    @classmethod
+    def at(cls, path: Path, endings: Sequence[str] = ()) -> MissingFileError:
+        """Say what is missing: the file, its folder too, or only an ending of its name.
+
+        Args:
+            path: of the file.
+            endings: what such names usually end in, such as ``".jpg"``.
+        """
+        where = "" if path.is_absolute() else f" below the current folder, {Path.cwd()}"
+        if not path.parent.is_dir():
+            return cls(f"{path}: there is no such file{where}, and no folder {path.parent}.")
+        longer = next((name for end in endings if (name := path.with_name(path.name + end)).is_file()), None)
+        found = f" There is {longer.name}, with an ending." if longer else ""
+        return cls(f"{path}: there is no such file{where}.{found}")
 
 
 class ConfigError(LaminarError, ValueError):
@@ -136,6 +157,8 @@ def describe(value: object) -> str:
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
     if shape is not None and dtype is not None:
         return f"{kind} {tuple(shape)} {str(dtype).removeprefix('torch.')}"
+    if shape is not None and hasattr(value, "columns"):
+        return f"{kind} {tuple(shape)} of columns {', '.join(map(str, value.columns[:8]))}"
     filename = getattr(value, "filename", None)
     if filename:
         return f"{kind} of {filename}"

@@ -7,9 +7,41 @@ from dataclasses import dataclass
 
 from laminar.core.errors import ConfigError, DataError
 
-__all__ = ["BadItem", "BadItems", "reproducing"]
+__all__ = ["BadItem", "BadItems", "Origin"]
 
+_SPLITS = {0: "training split", 1: "validation split", None: "data"}
 _LOADERS = {0: "dls.train", 1: "dls.valid"}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a loader's items are called in messages, and how a user gets at the loader.
+
+    Attributes:
+        items: such as ``"training split"``.
+        loader: an expression such as ``"dls.train"``; empty for a loader that is not in `DataLoaders`, or not yet.
+    """
+
+    items: str
+    loader: str = ""
+
+    @classmethod
+    def of_split(cls, split: int | None) -> Origin:
+        """That of a loader on its own."""
+        return cls(_SPLITS.get(split, f"split {split}"))
+
+    @classmethod
+    def of_member(cls, number: int) -> Origin:
+        """That of loader `number` of `DataLoaders`."""
+        return cls(_SPLITS.get(number, f"split {number}"), _LOADERS.get(number, f"dls[{number}]"))
+
+    def reproducing(self, seed: int, epoch: int, index: int) -> str:
+        """A line that makes an item again, with the draws it had.
+
+        >>> Origin.of_member(0).reproducing(42, 3, 12)
+        'dls.train.new(seed=42).item(12, epoch=3)'
+        """
+        return f"{self.loader or 'loader'}.new(seed={seed}).item({index}, epoch={epoch})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +53,7 @@ class BadItem:
         index: number of the item in its split.
         name: its file, or a few words about it.
         error: what was raised, with its notes (transform, types and shapes).
-        reproduce: a line of code that raises it again.
+        reproduce: a line of code that raises it again; "loader" in it is the loader, where `DataLoaders` have it not.
     """
 
     split: int | None
@@ -77,13 +109,3 @@ class BadItems:
                 f"{len(self.found)} items could not be made, more than bad_item_budget={self.budget} allows{of_all}. "
                 f"The first of them:\n{named}\nFind all of them with dls.check(), or raise the budget."
             )
-
-
-def reproducing(split: int | None, seed: int, epoch: int, index: int) -> str:
-    """A line that makes an item again, with the draws it had.
-
-    >>> reproducing(0, 42, 3, 12)
-    'dls.train.new(seed=42).item(12, epoch=3)'
-    """
-    loader = "loader" if split is None else _LOADERS.get(split, "loader")
-    return f"{loader}.new(seed={seed}).item({index}, epoch={epoch})"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 import types
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, TypedDict, Unpack
 
 from laminar.core.adapters import to_transform
-from laminar.core.errors import ConfigError, DataError, check_keywords
+from laminar.core.errors import ConfigError, DataError, check_keywords, describe
 from laminar.core.transform import Transform
 from laminar.data.blocks import Steps, TransformBlock, listed, made
 from laminar.data.checks import check_not_empty
@@ -171,13 +171,13 @@ class DataBlock:
             items = found if hasattr(found, "iloc") else as_items(found)
         except Exception as error:
             error.add_note(
-                f"in get_items={_called(self.get_items)} of {source!r}" if self.get_items else "in DataBlock"
+                f"in get_items={_called(self.get_items)} of {_named(source)}" if self.get_items else "in DataBlock"
             )
             raise
         if not len(items):
             how = f"get_items={_called(self.get_items)} found" if self.get_items else "there are"
             raise DataError(
-                f"{how} no items in {source!r}. Is the path right?" if self.get_items else f"{how} no items"
+                f"{how} no items in {_named(source)}. Is the path right?" if self.get_items else f"{how} no items"
             )
         return items
 
@@ -262,7 +262,7 @@ class DataBlock:
         def loaders(dsets: Datasets, checked: bool) -> DataLoaders:
             return self._loaders(dsets, path, bs, options if checked else {**options, "check": False})
 
-        print(f"Getting items from {source!r}" if self.get_items else "The source is the items")
+        print(f"Getting items from {_named(source)}" if self.get_items else "The source is the items")
         dls = tell_loaders(lambda: self.datasets(source), loaders, print)
         if show_batch:
             dls.show_batch()
@@ -310,3 +310,7 @@ def _kind(step: Transform) -> Any:
 
 def _called(function: Any) -> str:
     return function.__qualname__ if isinstance(function, types.FunctionType | types.MethodType) else repr(function)
+
+
+def _named(source: Any) -> str:
+    return repr(source) if isinstance(source, str | PurePath) else describe(source)

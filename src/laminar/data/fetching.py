@@ -22,7 +22,7 @@ from laminar.core.device import apply
 from laminar.core.errors import DataError
 from laminar.core.pipeline import Pipeline
 from laminar.core.random import item_random
-from laminar.data.bad_items import BadItem, reproducing
+from laminar.data.bad_items import BadItem, Origin
 from laminar.data.collation import collate
 from laminar.data.items import item_at, name_of
 
@@ -95,7 +95,7 @@ class Fetcher(Dataset[Any]):
         before_batch: transforms of the list of samples.
         create_item: makes an item of its number; None indexes `dataset`.
         create_batch: makes a batch of samples; None collates them.
-        split: the split's name, for messages.
+        origin: what the items are called in messages.
         split_idx: the split's number, None where there are no splits.
         skip_bad: leave out items that cannot be made, and tell of them in the answer.
     """
@@ -107,12 +107,12 @@ class Fetcher(Dataset[Any]):
         before_batch: Pipeline,
         create_item: Callable[[int], Any] | None,
         create_batch: Callable[[list[Any]], Any] | None,
-        split: str,
+        origin: Origin,
         split_idx: int | None = None,
         skip_bad: bool = False,
     ) -> None:
         self.dataset, self.after_item, self.before_batch = dataset, after_item, before_batch
-        self.create_item, self.create_batch, self.split = create_item, create_batch, split
+        self.create_item, self.create_batch, self.origin = create_item, create_batch, origin
         self.split_idx, self.skip_bad = split_idx, skip_bad
 
     @property
@@ -154,9 +154,8 @@ class Fetcher(Dataset[Any]):
                 return self.create_batch(samples)
             return collate(samples, lambda i: self.name_of(kept[i]) if i < len(kept) else f"sample {i}")
         except Exception as error:
-            error.add_note(
-                f"while making a batch of {len(kept)} items of the {self.split}, beginning with {self.name_of(kept[0])}"
-            )
+            first, count = self.name_of(kept[0]), len(kept)
+            error.add_note(f"while making a batch of {count} items of the {self.origin.items}, beginning with {first}")
             raise
 
     def _samples(self, request: BatchRequest, quiet: bool) -> tuple[Sequence[int], list[Any], tuple[BadItem, ...]]:
@@ -179,12 +178,13 @@ class Fetcher(Dataset[Any]):
             except SkipItemException:
                 continue
             except Exception as error:
-                again = reproducing(self.split_idx, request.seed, request.epoch, index)
+                again = self.origin.reproducing(request.seed, request.epoch, index)
                 if self.skip_bad:
                     bad.append(BadItem.of(error, self.split_idx, index, self.name_of(index), again))
                     continue
-                error.add_note(f"while making item {index} of the {self.split}: {self.name_of(index)}")
-                error.add_note(f"This line makes it again: {again}")
+                error.add_note(f"while making item {index} of the {self.origin.items}: {self.name_of(index)}")
+                if self.origin.loader:
+                    error.add_note(f"This line makes it again: {again}")
                 raise
         return kept, samples, tuple(bad)
 
@@ -198,9 +198,9 @@ class Fetcher(Dataset[Any]):
         with self._generators_kept(request, quiet):
             kept, samples, bad = self._samples(request, quiet)
         if bad:
-            raise DataError(f"item {index} of the {self.split}, {bad[0].name}, cannot be made: {bad[0].error}")
+            raise DataError(f"item {index} of the {self.origin.items}, {bad[0].name}, cannot be made: {bad[0].error}")
         if not kept:
-            raise SkipItemException(f"item {index} of the {self.split} is left out: {self.name_of(index)}")
+            raise SkipItemException(f"item {index} of the {self.origin.items} is left out: {self.name_of(index)}")
         return samples[0]
 
     @staticmethod

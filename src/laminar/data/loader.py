@@ -13,7 +13,7 @@ from laminar.core.device import to_device
 from laminar.core.errors import ConfigError, check_keywords
 from laminar.core.pipeline import Pipeline
 from laminar.core.random import batch_random, current_seed, item_random, permutation
-from laminar.data.bad_items import BadItem, BadItems
+from laminar.data.bad_items import BadItem, BadItems, Origin
 from laminar.data.compact_names import compacted
 from laminar.data.fetching import BatchRequest, Fetched, Fetcher
 from laminar.data.items import distinct_items, is_stream
@@ -25,7 +25,6 @@ __all__ = ["DataLoader", "TfmdDL"]
 
 _SAMPLER = -1 << 40  # address of what a sampler draws
 _MAKES_TYPES = frozenset(["after_item", "before_batch", "after_batch", "create_item", "create_batch", "split_idx"])
-_SPLITS = {0: "training split", 1: "validation split", None: "data"}
 
 
 class DataLoader(LooksAtItems):
@@ -121,6 +120,7 @@ class DataLoader(LooksAtItems):
         self.on_bad_item, self.bad_item_budget = on_bad_item, bad_item_budget
         self._bad = BadItems(on_bad_item, bad_item_budget)
         self.split_idx = getattr(dataset, "split_idx", None) if split_idx is None else split_idx
+        self._origin = Origin.of_split(self.split_idx)
         self.after_item = _pipeline(after_item, self.split_idx)
         self.before_batch = _pipeline(before_batch, self.split_idx)
         self.after_batch = _pipeline(after_batch, self.split_idx)
@@ -292,7 +292,7 @@ class DataLoader(LooksAtItems):
                 self.before_batch,
                 self.create_item,
                 _only if self.bs is None and self.create_batch is None else self.create_batch,
-                _SPLITS.get(self.split_idx, f"split {self.split_idx}"),
+                self._origin,
                 self.split_idx,
                 self.on_bad_item == "skip",
             )
@@ -316,7 +316,7 @@ class DataLoader(LooksAtItems):
         settings["n"] = self._limit
         other = type(self)(self.dataset if dataset is None else dataset, **{**settings, "do_setup": False, **changes})
         if dataset is None and _MAKES_TYPES.isdisjoint(changes):
-            other._types = self._types
+            other._types, other._origin = self._types, self._origin
         other._n_inp = self._n_inp
         return other
 
@@ -333,7 +333,14 @@ class DataLoader(LooksAtItems):
         loader = self.new(
             dataset, shuffle=False, drop_last=False, sampler=chosen, split_idx=1, persistent_workers=False
         )
-        return loader.peeking_with(self)
+        found_by = f"{self._origin.loader}.eval_loader()" if self._origin.loader else ""
+        return loader.peeking_with(self).called(Origin(self._origin.items, found_by))
+
+    def called(self, origin: Origin) -> Self:
+        """Call the items so in messages from now on."""
+        if origin != self._origin:
+            self._origin, self._fetcher, self._kept_workers = origin, None, None
+        return self
 
     def to(self, device: Device) -> Self:
         """Send batches to `device` from now on."""

@@ -13,7 +13,7 @@ import torch
 from laminar.core.device import default_device
 from laminar.core.errors import ConfigError, DataError, check_keywords
 from laminar.core.pipeline import Pipeline
-from laminar.data.bad_items import BadItem
+from laminar.data.bad_items import BadItem, Origin
 from laminar.data.checking.leaks import Leak, find_leaks
 from laminar.data.checking.members import Split
 from laminar.data.checking.report import CheckReport
@@ -82,6 +82,9 @@ class DataLoaders:
             else ForeignLoader(loader, target, types, n_inp, vocab, targets)
             for loader in loaders
         ]
+        for number, loader in enumerate(self.loaders):
+            if isinstance(loader, DataLoader):
+                loader.called(Origin.of_member(number))
         self.path = Path(path)
         self.device: torch.device = target
 
@@ -262,7 +265,7 @@ class DataLoaders:
             dataset, bs=bs, num_workers=num_workers, shuffle=False, drop_last=False, sampler=None, n=None,
             split_idx=1, create_item=None, persistent_workers=False,
             prefetch_factor=model.prefetch_factor if num_workers else None,
-        ).peeking_with(model)  # fmt: skip
+        ).peeking_with(model).called(Origin("new items"))  # fmt: skip
 
     def new_empty(self) -> Self:
         """The same transforms and settings without items."""

@@ -239,7 +239,7 @@ def fitting_weights(
     ]
     if strict and (missing or unknown or shapes):
         parts = [
-            ("others there", shapes),
+            ("of another shape or kind of number", shapes),
             ("missing in the file", missing),
             ("not in the model", unknown),
         ]

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import StrEnum
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from laminar.core.choices import Choice
 from laminar.core.errors import ConfigError
 from laminar.metrics.base import PairMetric, function_name
 
 __all__ = ["AccumMetric", "ActivationType", "CollectingMetric", "optim_metric", "skm_to_fastai"]
 
 
-class ActivationType(StrEnum):
+class ActivationType(Choice):
     """What is done to raw outputs first."""
 
     No = "no"

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import Any
 
 from PIL import Image
 from torch import Tensor
 
+from laminar.core.choices import Choice
 from laminar.core.coordinates import canvas_of, move
 from laminar.core.errors import DataError, describe
 from laminar.core.transform import RandTransform
@@ -43,7 +43,7 @@ ResamplesArgument = Sequence[int]  # of pictures and of masks; Pillow's or ours
 _SMOOTH: Resamples = (Resampling.BILINEAR, Resampling.NEAREST)
 
 
-class ResizeMethod(StrEnum):
+class ResizeMethod(Choice):
     """What to do where picture and wanted size differ in shape."""
 
     Squish = "squish"

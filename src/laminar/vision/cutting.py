@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from laminar.core.choices import Choice
 from laminar.vision.decoding import Resampling
 from laminar.vision.images import PILBase
 
@@ -19,7 +19,7 @@ __all__ = ["Cut", "PadMode", "cut_image", "cut_tensor"]
 WholeBox = tuple[int, int, int, int]
 
 
-class PadMode(StrEnum):
+class PadMode(Choice):
     """What lies beyond the edges of a picture."""
 
     Zeros = "zeros"

@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
+import numpy as np
+
 from laminar.core.errors import DataError, check_keywords, require, suggest
 from laminar.core.transform import ItemTransform
 from laminar.data.block import DataBlock
@@ -211,10 +213,11 @@ class ImageDataLoaders(DataLoaders):
             **options: see `ImageLoadersOptions`.
 
         Raises:
-            DataError: there is no such column, or no such file.
+            DataError: there is no such column.
+            MissingFileError: there is no such file; the message says what may mend it.
         """
         _check_columns(df, {"fn_col": fn_col, "label_col": label_col, "valid_col": valid_col})
-        block = _block(options, "from_df", y_block or _target_block(df, label_col, label_delim))
+        block = _block(options, "from_df", y_block or _block_of_columns(df, label_col, label_delim))
         root = Path(path) if folder is None else Path(path) / folder
         splitter = RandomSplitter(valid_pct, seed=seed) if valid_col is None else ColSplitter(valid_col)
         dblock = block(
@@ -222,7 +225,15 @@ class ImageDataLoaders(DataLoaders):
             get_x=ColReader(fn_col, pref=root, suff=suff),
             get_y=ColReader(label_col, label_delim=label_delim),
         )
-        return _loaders(dblock, df, path, options)
+        try:
+            return _loaders(dblock, df, path, options)
+        except FileNotFoundError as error:
+            column = df.columns[fn_col] if isinstance(fn_col, int) else fn_col
+            error.add_note(
+                f"The names in column {str(column)!r} are looked for below {root}. If they lie in a subfolder, pass "
+                "its name, folder=...; if they lack an ending, suff='.jpg'."
+            )
+            raise
 
     @classmethod
     def from_csv(
@@ -267,19 +278,16 @@ class ImageDataLoaders(DataLoaders):
         Args:
             path: where the learner keeps what belongs to these data.
             fnames: the pictures' paths.
-            labels: a label for each: a class, a list of classes, or a number with a decimal point.
+            labels: a label for each: a class, a list of classes, or one or several numbers with a decimal point.
             valid_pct: share of the pictures to put into validation at random.
             seed: of that choice.
-            y_block: block of the target; None to tell it from the first label.
+            y_block: block of the target; None for quantities where the labels are numbers and one of them is floating
+                point, for several classes where each label is a list, else for one class.
             **options: see `ImageLoadersOptions`.
         """
         _check(options, "from_lists")
-        if y_block is None and len(labels):
-            first = labels[0]
-            several = isinstance(first, Sequence) and not isinstance(first, str)
-            y_block = MultiCategoryBlock if several else RegressionBlock if isinstance(first, float) else CategoryBlock
         dblock = DataBlock.from_columns(
-            blocks=(ImageBlock(options.get("img_cls", PILImage)), y_block or CategoryBlock),
+            blocks=(ImageBlock(options.get("img_cls", PILImage)), y_block or _block_of_labels(labels)),
             splitter=RandomSplitter(valid_pct, seed=seed),
             item_tfms=options.get("item_tfms"),
             batch_tfms=options.get("batch_tfms"),
@@ -338,9 +346,29 @@ def _check_columns(df: Any, asked: Mapping[str, Columns | None]) -> None:
                 )
 
 
-def _target_block(df: Any, label_col: Columns, label_delim: str | None) -> Any:
-    columns = [label_col] if isinstance(label_col, str | int) else list(label_col)
-    kinds = [(df.iloc[:, column] if isinstance(column, int) else df.get(column)) for column in columns]
-    if all(kind is not None and kind.dtype.kind == "f" for kind in kinds):
+def _block_of_columns(df: Any, label_col: Columns, label_delim: str | None) -> Any:
+    """The block for labels in columns: a delimiter says that there are several classes, whatever the cells hold."""
+    if label_delim is not None:
+        return MultiCategoryBlock
+    names = [label_col] if isinstance(label_col, str | int) else list(label_col)
+    columns = [df.iloc[:, name] if isinstance(name, int) else df[name] for name in names]
+    return _target_block({column.dtype.kind for column in columns}, several=len(columns) > 1)
+
+
+def _block_of_labels(labels: Sequence[Any]) -> Any:
+    """The block for labels in a list."""
+    several = any(np.ndim(label) for label in labels)
+    values = [value for label in labels for value in label] if several else list(labels)
+    return _target_block({np.asarray(values).dtype.kind} if values else set(), several)
+
+
+def _target_block(kinds: set[str], several: bool) -> Any:
+    """Quantities where there are only numbers, some of them floating point; else classes.
+
+    Args:
+        kinds: numpy's letters for the kinds of the labels' values.
+        several: each item has a list of them.
+    """
+    if "f" in kinds and kinds <= set("fiu"):
         return RegressionBlock
-    return MultiCategoryBlock if len(columns) > 1 or label_delim is not None else CategoryBlock
+    return MultiCategoryBlock if several else CategoryBlock

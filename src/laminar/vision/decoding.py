@@ -22,7 +22,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn import functional as F
 
-from laminar.core.errors import DataError
+from laminar.core.errors import DataError, MissingFileError
 
 __all__ = [
     "Box",
@@ -56,6 +56,7 @@ _UPRIGHT = {
     7: Transpose.TRANSVERSE,
     8: Transpose.ROTATE_90,
 }
+_ENDINGS = (".jpg", ".jpeg", ".png", ".JPG", ".webp", ".bmp", ".tif")  # that a table may leave out
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 
 
@@ -130,7 +131,7 @@ def reading(source: Source, doing: str) -> Iterator[None]:
         ) from error
     except (OSError, SyntaxError, ValueError, EOFError, StructError, IndexError, KeyError) as error:
         if isinstance(error, DataError) or (isinstance(error, OSError) and error.errno is not None):
-            raise  # no such file, no permission: these name the file already
+            raise  # a missing file, no permission: these name the file already
         raise DataError(
             f"{name_of(source)}: cannot {doing} this picture, the file is damaged, truncated or of another kind "
             f"({type(error).__name__}: {error}). Find all such files with verify_images(files) and remove them."
@@ -152,11 +153,19 @@ _last_read = _LastRead()
 
 
 def content_of(source: Source) -> bytes:
-    """The bytes of a file, which are kept until another one is read by this thread."""
+    """The bytes of a file, which are kept until another one is read by this thread.
+
+    Raises:
+        MissingFileError: it is not there.
+    """
     if isinstance(source, bytes):
         return source
     if _last_read.path is not source:
-        _last_read.content, _last_read.path, _last_read.image = source.read_bytes(), source, None
+        try:
+            content = source.read_bytes()
+        except FileNotFoundError as error:
+            raise MissingFileError.at(source, _ENDINGS) from error
+        _last_read.content, _last_read.path, _last_read.image = content, source, None
     return _last_read.content
 
 

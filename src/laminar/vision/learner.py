@@ -160,6 +160,7 @@ def vision_learner(
         learn.fine_tune(3)
     """
     check_keywords(options, [*_OWN_ARGUMENTS, *VisionLearnerOptions.__annotations__], "vision_learner")
+    _check_order(dls)
     head_options: Any = {name: value for name, value in options.items() if name in HeadOptions.__annotations__}
     learner_options: Any = {name: value for name, value in options.items() if name not in head_options}
     if not isinstance(pretrained, bool):
@@ -179,6 +180,15 @@ def vision_learner(
     if custom_head is None:
         learn.model_recipe = (vision_network, _recipe(arch, n_out, n_in, cut, head_options))
     return learn.freeze() if pretrained or weights is not None else learn
+
+
+def _check_order(dls: Any) -> None:
+    if callable(dls) or isinstance(dls, str):
+        name = arch_name(dls)
+        raise ConfigError(
+            "vision_learner takes the loaders first, then what makes the network:"
+            f" vision_learner(dls, {name}). In place of the loaders it got {name}."
+        )
 
 
 _OWN_ARGUMENTS = (

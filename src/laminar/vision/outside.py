@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from laminar.core.choices import Choice
 from laminar.core.coordinates import Canvas, canvas_of
 from laminar.core.errors import DataError
 from laminar.core.transform import ItemTransform
@@ -18,7 +18,7 @@ from laminar.vision.positions import label_index, picture_of
 __all__ = ["BoxesOutside", "Outside", "PointsOutside", "bb_pad", "clip_remove_empty", "points_inside"]
 
 
-class Outside(StrEnum):
+class Outside(Choice):
     """What to do with a point or box beyond the edges of its picture."""
 
     Keep = "keep"
