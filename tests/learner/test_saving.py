@@ -67,7 +67,10 @@ def test_a_model_that_does_not_fit_is_told_by_layer_and_left_alone(make_learner,
     make_learner().save("two")
     three = make_learner(toys.net(3))
     before = three.model[0].weight.detach().clone()
-    with pytest.raises(WeightsError, match=r"of another shape or kind of number: 3.weight is \(2, 8\) in the file, \(3, 8\) in the model"):
+    with pytest.raises(
+        WeightsError,
+        match=r"of another shape or kind of number: 3.weight is \(2, 8\) in the file, \(3, 8\) in the model",
+    ):
         three.load("two")
     assert torch.equal(before, three.model[0].weight)
     three.load("two", strict=False)

@@ -285,7 +285,9 @@ def test_squishing_draws_nothing_and_says_so() -> None:
 def test_impossible_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match="size must be 1 to"):
         Resize(0)
-    with pytest.raises(ValueError, match=r"ResizeMethod is one of 'squish', 'crop', 'pad', not 'sqush'. Did you mean 'squish'\?"):
+    with pytest.raises(
+        ValueError, match=r"ResizeMethod is one of 'squish', 'crop', 'pad', not 'sqush'. Did you mean 'squish'\?"
+    ):
         Resize(8, "sqush")
     with pytest.raises(ValueError, match="min_scale"):
         RandomResizedCrop(8, min_scale=1.2)
