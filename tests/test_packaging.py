@@ -60,6 +60,16 @@ def test_importing_vision_leaves_slow_and_optional_packages_alone() -> None:
     assert modules_imported_by("from laminar.vision.all import *").isdisjoint(lazy)
 
 
+def test_pandas_comes_with_everything_else_and_is_told_where_it_is_missing() -> None:
+    pytest.importorskip("pandas")
+    star = "from laminar.vision.all import *\nimport sys\n"
+    assert run(star + "print(len(pd.DataFrame({'a': [1, 2]})), 'pandas' in sys.modules)") == "2 True\n"
+    missing = "sys.modules['pandas'] = None\ntry:\n    pd.DataFrame\nexcept ImportError as error:\n    print(error)"
+    assert run(star + missing).startswith(
+        "pandas.DataFrame needs pandas, which is not installed. Run: pip install 'lam"
+    )
+
+
 def test_importing_vision_warns_of_nothing() -> None:
     run("import torch, torchvision\nimport warnings\nwarnings.simplefilter('error')\nfrom laminar.vision.all import *")
 

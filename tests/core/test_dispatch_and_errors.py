@@ -1,3 +1,5 @@
+import inspect
+
 import pytest
 import torch
 
@@ -136,3 +138,13 @@ def test_lazy_modules_load_at_first_use():
     module = lazy_module("colorsys")
     assert module.rgb_to_hsv(1, 1, 1) == (0.0, 0.0, 1)
     assert "rgb_to_hsv" in dir(module)
+
+
+def test_a_lazy_module_that_is_not_installed_names_the_extra_when_it_is_used():
+    module = lazy_module("nosuchpackage", extra="tabular")
+    with pytest.raises(MissingExtraError, match=r"nosuchpackage.read_csv needs nosuchpackage.*'laminar\[tabular\]'"):
+        module.read_csv("a.csv")
+    with pytest.raises(MissingExtraError, match=r"dir\(nosuchpackage\) needs"):
+        dir(module)
+    assert "nosuchpackage" in repr(module)
+    assert inspect.unwrap(module) is module

@@ -1,7 +1,7 @@
 """Everything a notebook about pictures wants: ``from laminar.vision.all import *``.
 
-A list written by hand: laminar's public names for this work, torchvision's classifiers, and torch, nn, F, np, plt, Path
-and partial. matplotlib is imported when something is first drawn.
+A list written by hand: laminar's public names for this work, torchvision's classifiers, and torch, nn, F, np, plt, pd,
+Path and partial. matplotlib (plt) and pandas (pd) are imported when they are first used.
 """
 
 import math
@@ -462,6 +462,7 @@ from laminar.vision import (
 )  # fmt: skip
 
 plt = lazy_module("matplotlib.pyplot")
+pd = lazy_module("pandas", extra="tabular")
 
 __all__ = [
     "AMPMode", "APScoreBinary", "APScoreMulti", "AccumMetric", "ActivationType", "Adam", "AdaptiveAvgPool",
@@ -514,7 +515,7 @@ __all__ = [
     "math", "minimum", "mk_metric", "mk_metrics", "mnasnet1_0", "mnist_stats", "mobilenet_v2", "mobilenet_v3_large",
     "mobilenet_v3_small", "models", "mse", "msle", "nested_reorder", "nn", "no_random", "norm_apply_denorm",
     "norm_bias_params", "norm_types", "np", "num_features", "one_hot", "one_hot_decode", "one_param", "optim_metric",
-    "params", "parent_label", "partial", "perplexity", "plain", "plot_top_losses", "plt", "points_inside",
+    "params", "parent_label", "partial", "pd", "perplexity", "plain", "plot_top_losses", "plt", "points_inside",
     "rand_per_item", "random", "ranger", "register_loss", "regnet_y_1_6gf", "regnet_y_400mf", "regnet_y_800mf",
     "requires_grad", "resize_image", "resize_images", "resize_to", "resnet101", "resnet152", "resnet18", "resnet34",
     "resnet50", "resnext101_32x8d", "resnext50_32x4d", "retain_type", "rgb2hsv", "rmse", "sequential", "set_hyper",
