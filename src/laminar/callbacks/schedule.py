@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
@@ -132,13 +133,15 @@ def combine_scheds(pcts: Sequence[float], scheds: Sequence[Schedule]) -> Schedul
         raise ConfigError(f"{len(shares)} shares {shares} for {len(scheds)} schedules: each schedule needs one.")
     if min(shares, default=-1) < 0 or not math.isclose(sum(shares), 1, abs_tol=1e-6):
         raise ConfigError(f"the shares {shares} must be positive and add up to 1; they add up to {sum(shares):g}.")
-    ends = list(accumulate(shares))
-    last = max(i for i, share in enumerate(shares) if share > 0)
+    parts = [(share, sched) for share, sched in zip(shares, scheds, strict=True) if share > 0]
+    ends = list(accumulate(share for share, _ in parts))
+    last = len(parts) - 1
 
     def combined(pos: float) -> Any:
-        part = next((i for i, end in enumerate(ends) if pos < end and shares[i] > 0), last)
-        inner = (pos - (ends[part] - shares[part])) / shares[part]
-        return scheds[part](min(max(inner, 0.0), 1.0))
+        number = min(bisect_right(ends, pos), last)
+        share, sched = parts[number]
+        inner = (pos - ends[number]) / share + 1
+        return sched(0.0 if inner < 0 else 1.0 if inner > 1 else inner)
 
     return combined
 

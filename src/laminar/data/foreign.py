@@ -88,14 +88,14 @@ class ForeignLoader(DecodesBatches):
         return map(self._finish, self.batches)
 
     def _finish(self, batch: Any) -> Any:
-        batch = self._with_targets(batch)
+        if self.targets is not None:
+            batch = self._with_targets(batch)
         batch = batch if self.device is None else to_device(batch, self.device, non_blocking=True)
         return self.after_batch(self._typed(batch)) if len(self.after_batch) else batch
 
     def _with_targets(self, batch: Any) -> Any:
         """A dict as (dict of inputs, target, ...), if it was said which are targets."""
-        if self.targets is None:
-            return batch
+        assert self.targets is not None
         missing = [key for key in self.targets if not isinstance(batch, Mapping) or key not in batch]
         if missing:
             got = f"the keys {list(batch)}" if isinstance(batch, Mapping) else f"a {type(batch).__name__}"

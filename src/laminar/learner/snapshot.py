@@ -34,7 +34,7 @@ class Snapshot:
         ]
         self._learning = [(parameter, parameter.requires_grad) for parameter in self.model.parameters()]
         self._opt_state = None if learn.opt is None else _copied(learn.opt.state_dict(), device)
-        self._callbacks = [(callback, copy.deepcopy(callback.state_dict())) for callback in learn.cbs]
+        self._callbacks = [(callback, _copied_state(callback.state_dict())) for callback in learn.cbs]
         loaders = [learn.dls[number] for number in range(len(learn.dls))]
         self._loaders = [(loader, _place(loader)) for loader in loaders if hasattr(loader, "load_state_dict")]
 
@@ -53,7 +53,7 @@ class Snapshot:
         if self.opt is not None:
             self.opt.load_state_dict(self._opt_state)  # type: ignore[arg-type]  # there was an optimiser
         for callback, state in self._callbacks:
-            callback.load_state_dict(copy.deepcopy(state))
+            callback.load_state_dict(_copied_state(state))
         for loader, state in self._loaders:
             loader.load_state_dict(state)
         set_random_states(**self._random)
@@ -63,6 +63,18 @@ def _place(loader: Any) -> Any:
     """Where a loader is; one of ours that takes the seed of the run goes on doing so."""
     place = loader.state_dict()
     return {**place, "seed": loader.seed} if isinstance(loader, DataLoader) else copy.deepcopy(place)
+
+
+_PLAIN = {float, int, str, bool, type(None)}
+
+
+def _copied_state(state: Any) -> Any:
+    """A deep copy; long lists of numbers are copied at once."""
+    if type(state) is dict:
+        return {key: _copied_state(part) for key, part in state.items()}
+    if type(state) is list:
+        return list(state) if set(map(type, state)) <= _PLAIN else [_copied_state(part) for part in state]
+    return copy.deepcopy(state)
 
 
 def _copied(state: Any, device: torch.device | None) -> Any:
