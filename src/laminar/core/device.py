@@ -79,7 +79,7 @@ def to_device(b: Any, device: torch.device | str | int | None = None, non_blocki
     target = (
         device if isinstance(device, torch.device) else default_device() if device is None else torch.device(device)
     )
-    if type(b) is tuple and all([type(part) is Tensor and part.device == target for part in b]):  # the usual case
+    if type(b) is tuple and all(type(part) is Tensor and part.device == target for part in b):  # the usual case
         return b
 
     def move(part: Any) -> Any:
