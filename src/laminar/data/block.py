@@ -313,4 +313,9 @@ def _called(function: Any) -> str:
 
 
 def _named(source: Any) -> str:
-    return repr(source) if isinstance(source, str | PurePath) else describe(source)
+    """A source in messages: a path or text as it is, columns by their length, anything else in a few words."""
+    if isinstance(source, str | PurePath):
+        return repr(source)
+    if isinstance(source, tuple) and all(hasattr(column, "__len__") for column in source):
+        return f"({', '.join(f'{type(column).__name__} of {len(column)}' for column in source)})"
+    return describe(source)
