@@ -189,3 +189,13 @@ def test_a_field_of_the_learner_that_callbacks_do_not_read_as_their_own_is_point
     with pytest.raises(AttributeError, match=r"Curious has no attribute 'recorder'. The learner's is `self.learn.rec"):
         make_learner().fit(1, cbs=Curious())
     assert not hasattr(Curious(), "nothing_of_the_kind")
+
+
+def test_a_callback_of_two_learners_serves_the_one_that_trains(make_learner) -> None:
+    seen = []
+    shared = Callback(before_fit=lambda cb: seen.append(cb.model))
+    first, second = make_learner(cbs=shared), make_learner(cbs=shared)
+    first.fit(1)
+    second.fit(1)
+    first.fit(1)
+    assert [model is first.model for model in seen] == [True, False, True]

@@ -138,14 +138,15 @@ class FetchPredsCallback(Callback):
 
 
 class CollectDataCallback(Callback):
-    """Keeps every batch of a fit on the CPU, with its predictions and losses: ``learn.collect_data.data``.
+    """Keeps every batch of a fit or an evaluation on the CPU, with its predictions and losses:
+    ``learn.collect_data.data``.
 
     Attributes:
         data: for each batch ``(xb, yb, pred, loss)``, training and validation in the order in which they came.
     """
 
     order = 100
-    passes = ("fit",)
+    passes = ("fit", "evaluation")
 
     def __init__(self) -> None:
         self.data: list[tuple[Any, ...]] = []

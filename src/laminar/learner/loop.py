@@ -256,6 +256,8 @@ class TrainingLoop(CallbackOwner):
             self.model.to(self._device)
             if isinstance(self.loss_func, nn.Module):
                 self.loss_func.to(self._device)
+            for callback in self._cbs:  # another learner may have had it meanwhile
+                callback.learn = self  # type: ignore[assignment]  # the subclass is a whole learner
             self._bind()
             yield
         except BaseException as error:
