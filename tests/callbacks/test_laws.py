@@ -5,6 +5,7 @@ import copy
 import gc
 import warnings
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 import torch
@@ -49,6 +50,7 @@ from laminar.callbacks import (
     TerminateOnNaNCallback,
     ThroughputMonitor,
     TimeLimit,
+    TorchScheduler,
     TrackerCallback,
 )
 
@@ -84,6 +86,7 @@ CALLBACKS = {
     "mixup": MixUp,
     "mixed_precision": lambda: MixedPrecision("bf16"),
     "scheduler": lambda: ParamScheduler({"lr": SchedLin(1e-3, 1e-2), "mom": SchedLin(0.9, 0.8)}),
+    "torch_scheduler": lambda: TorchScheduler(partial(torch.optim.lr_scheduler.StepLR, step_size=1), "batch"),
     "plateau": lambda: ReduceLROnPlateau(min_delta=100.0),
     "save_model": SaveModelCallback,
     "nan": TerminateOnNaNCallback,

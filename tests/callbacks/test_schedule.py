@@ -1,10 +1,14 @@
 import math
+import warnings
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.optim import lr_scheduler as torch_schedulers
 
 from laminar.callbacks import (
     Callback,
@@ -17,6 +21,12 @@ from laminar.callbacks import (
     annealer,
     combine_scheds,
     combined_cos,
+    sched_cos,
+    sched_exp,
+    sched_lin,
+    sched_no,
+    sched_poly,
+    warmup,
 )
 from laminar.core.errors import ConfigError
 from laminar.optim import SGD, get_hyper
@@ -28,6 +38,99 @@ def test_schedules_go_from_start_to_end_without_turning(sched) -> None:
     assert values[0] == pytest.approx(1)
     assert values[-1] == pytest.approx(8)
     assert all(a <= b for a, b in pairwise(values))
+
+
+positive = st.floats(1e-8, 1e3)
+shares = st.floats(0, 1)
+
+
+@given(positive, positive, shares, st.floats(0.1, 5))
+def test_values_stay_between_start_and_end(start: float, end: float, pos: float, power: float) -> None:
+    low, high = min(start, end), max(start, end)
+    for sched in (SchedLin(start, end), SchedCos(start, end), SchedExp(start, end), SchedPoly(start, end, power)):
+        assert low * (1 - 1e-9) <= sched(pos) <= high * (1 + 1e-9)
+        assert (sched(0), sched(1)) == pytest.approx((start, end))
+    assert SchedNo(start, end)(pos) == start
+
+
+@given(positive, positive, shares, st.floats(0.1, 5))
+def test_schedules_are_their_functions_with_both_ends_given(start: float, end: float, pos: float, p: float) -> None:
+    for sched, function in ((SchedLin, sched_lin), (SchedCos, sched_cos), (SchedNo, sched_no), (SchedExp, sched_exp)):
+        assert sched(start, end)(pos) == function(start, end, pos)
+    assert SchedPoly(start, end, p)(pos) == sched_poly(start, end, pos, p)
+
+
+@given(st.floats(0.01, 0.99), positive, positive, positive)
+def test_what_is_put_together_at_equal_values_has_no_jump(pct: float, start: float, middle: float, end: float) -> None:
+    sched, tiny = combined_cos(pct, start, middle, end), 1e-7
+    assert (sched(0), sched(pct), sched(1)) == pytest.approx((start, middle, end), rel=1e-6)
+    assert abs(sched(pct - tiny) - sched(pct)) <= 1e-4 * max(start, middle, end)
+
+
+@given(st.floats(0.01, 0.9), st.floats(1, 100), positive)
+def test_a_warm_up_ends_where_its_schedule_begins(pct: float, div: float, rate: float) -> None:
+    decay = SchedCos(rate, 0)
+    sched = warmup(decay, pct, div)
+    assert sched(0) == pytest.approx(rate / div)
+    assert sched(pct) == pytest.approx(rate)
+    assert sched(pct / 2) == pytest.approx((rate + rate / div) / 2)
+    assert sched(pct + 0.25 * (1 - pct)) == pytest.approx(decay(0.25))
+    assert sched(1) == pytest.approx(0, abs=1e-9)
+
+
+def test_a_warm_up_takes_every_group_and_may_begin_at_nothing() -> None:
+    sched = warmup(SchedLin([1, 2], [0, 0]), 0.5, math.inf)
+    assert sched(0).tolist() == [0, 0]
+    assert sched(0.25).tolist() == [0.5, 1]
+    assert warmup(SchedLin(1, 0), 0)(0) == 1
+    with pytest.raises(ConfigError, match=r"warmup\(pct=1\): the share must be"):
+        warmup(SchedLin(1, 0), 1)
+
+
+def test_a_factor_that_leads_to_0_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"SchedExp\(1, 0\): both must be above 0; SchedLin"):
+        SchedExp(1, 0)
+
+
+@pytest.mark.parametrize(
+    ("ours", "torchs"),
+    [
+        (SchedCos(1, 0.1), lambda opt, n: torch_schedulers.CosineAnnealingLR(opt, n, eta_min=0.1)),
+        (SchedExp(1, 0.01), lambda opt, n: torch_schedulers.ExponentialLR(opt, 0.01 ** (1 / n))),
+        (SchedPoly(1, 0, 1), lambda opt, n: torch_schedulers.PolynomialLR(opt, n, power=1)),
+        (SchedLin(0.25, 1), lambda opt, n: torch_schedulers.LinearLR(opt, 0.25, 1, n)),
+        (
+            combined_cos(0.25, 1 / 25, 1, 1 / 25e4),
+            lambda opt, n: torch_schedulers.OneCycleLR(opt, 1, n + 1, pct_start=(0.25 * n + 1) / (n + 1)),
+        ),
+        (
+            warmup(SchedCos(1, 0), 0.2, 4),
+            lambda opt, n: torch_schedulers.SequentialLR(
+                opt,
+                [torch_schedulers.LinearLR(opt, 0.25, 1, n // 5), torch_schedulers.CosineAnnealingLR(opt, n - n // 5)],
+                [n // 5],
+            ),
+        ),
+        (
+            combine_scheds([0.5, 0.3, 0.2], [SchedNo(rate, rate) for rate in (1, 0.1, 0.01)]),
+            lambda opt, n: torch_schedulers.MultiStepLR(opt, [n // 2, n * 8 // 10]),
+        ),
+        (
+            combine_scheds([0.25] * 4, [SchedCos(1, 0)] * 4),
+            lambda opt, n: torch_schedulers.CosineAnnealingWarmRestarts(opt, n // 4),
+        ),
+    ],
+)
+def test_values_are_those_of_torch(ours, torchs) -> None:
+    n = 40
+    opt = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 1.0, momentum=0.9)
+    scheduler = torchs(opt, n)
+    for step in range(n):
+        assert ours(step / n) == pytest.approx(opt.param_groups[0]["lr"], rel=1e-6, abs=1e-9), step
+        opt.step()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # SequentialLR uses what torch has deprecated
+            scheduler.step()
 
 
 def test_schedules_take_one_number_for_each_group() -> None:
@@ -108,6 +211,16 @@ def test_one_schedule_for_each_group(make_learner, toys) -> None:
     assert learn.recorder.hps["lr"][0] == [1e-3, 1e-2]
     with pytest.raises(ConfigError, match="1 schedules for 'lr', but the model has 2 parameter groups"):
         learn.fit(1, cbs=ParamScheduler({"lr": [SchedNo(1e-3, 0)]}))
+
+
+def test_a_group_without_a_schedule_stays_as_it_is(make_learner, toys) -> None:
+    learn = make_learner(splitter=toys.halves, opt_func=partial(SGD, mom=0.9))
+    scheds = {"lr": [None, SchedLin(1e-2, 0)], "mom": [SchedLin(0.5, 0.9), None]}
+    learn.fit(1, slice(1e-3, 1e-2), cbs=ParamScheduler(scheds))
+    assert np.array(learn.recorder.hps["lr"])[:, 0].tolist() == pytest.approx([1e-3] * 4)
+    assert np.array(learn.recorder.hps["lr"])[:, 1].tolist() == pytest.approx([1e-2, 7.5e-3, 5e-3, 2.5e-3])
+    assert np.array(learn.recorder.hps["mom"])[:, 0].tolist() == pytest.approx([0.5, 0.6, 0.7, 0.8])
+    assert np.array(learn.recorder.hps["mom"])[:, 1].tolist() == pytest.approx([0.9] * 4)
 
 
 def test_two_schedulers_of_one_hyperparameter_exclude_each_other(make_learner) -> None:

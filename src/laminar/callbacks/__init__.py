@@ -46,6 +46,12 @@ from laminar.callbacks.schedule import (
     annealer,
     combine_scheds,
     combined_cos,
+    sched_cos,
+    sched_exp,
+    sched_lin,
+    sched_no,
+    sched_poly,
+    warmup,
 )
 from laminar.callbacks.short_epoch import ShortEpochCallback
 from laminar.callbacks.show_graph import ShowGraphCallback
@@ -53,6 +59,7 @@ from laminar.callbacks.swa import SWA
 from laminar.callbacks.tensorboard import TensorBoardCallback
 from laminar.callbacks.throughput import EpochSpeed, ThroughputMonitor
 from laminar.callbacks.time_limit import TimeLimit
+from laminar.callbacks.torch_scheduler import TorchScheduler
 from laminar.callbacks.tracker import (
     EarlyStoppingCallback,
     ReduceLROnPlateau,
@@ -92,6 +99,13 @@ __all__ = [
     "SchedPoly",
     "combine_scheds",
     "combined_cos",
+    "sched_lin",
+    "sched_cos",
+    "sched_no",
+    "sched_exp",
+    "sched_poly",
+    "warmup",
+    "TorchScheduler",
     "LRFinder",
     "valley",
     "slide",

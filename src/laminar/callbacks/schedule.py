@@ -12,7 +12,7 @@ import numpy as np
 
 from laminar.callbacks.base import Callback
 from laminar.core.errors import ConfigError
-from laminar.optim.groups import HyperSetter, n_layer_groups
+from laminar.optim.groups import HyperSetter
 
 __all__ = [
     "ParamScheduler",
@@ -25,21 +25,54 @@ __all__ = [
     "annealer",
     "combine_scheds",
     "combined_cos",
+    "sched_cos",
+    "sched_exp",
+    "sched_lin",
+    "sched_no",
+    "sched_poly",
+    "warmup",
 ]
 
 Schedule = Callable[[float], Any]
 Value = Any  # a number, or one number for each parameter group
 
 
+def sched_lin(start: Value, end: Value, pos: float) -> Any:
+    """A straight line."""
+    return start + pos * (end - start)
+
+
+def sched_cos(start: Value, end: Value, pos: float) -> Any:
+    """Half a wave of the cosine: slow, quick, slow."""
+    return start + (1 - math.cos(math.pi * pos)) / 2 * (end - start)
+
+
+def sched_no(start: Value, end: Value, pos: float) -> Any:
+    """The start, throughout."""
+    return start
+
+
+def sched_exp(start: Value, end: Value, pos: float) -> Any:
+    """A geometric series: the same factor at each step."""
+    return start * (end / start) ** pos
+
+
+def sched_poly(start: Value, end: Value, pos: float, power: float = 1.0) -> Any:
+    """A power of the progress."""
+    return start + (end - start) * pos**power
+
+
 class _Annealer:
     """A schedule from `start` to `end`; both may be numbers or hold one number for each parameter group."""
+
+    curve: Callable[[Any, Any, float], Any]
 
     def __init__(self, start: Value, end: Value) -> None:
         self.start, self.end = _number_or_array(start), _number_or_array(end)
 
     def __call__(self, pos: float) -> Any:
         """Return the value at progress `pos`, 0 to 1."""
-        raise NotImplementedError
+        return self.curve(self.start, self.end, pos)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.start}, {self.end})"
@@ -58,33 +91,34 @@ class SchedLin(_Annealer):
     0.5
     """
 
-    def __call__(self, pos: float) -> Any:
-        """Return the value at progress `pos`, 0 to 1."""
-        return self.start + pos * (self.end - self.start)
+    curve = staticmethod(sched_lin)
 
 
 class SchedCos(_Annealer):
     """Half a wave of the cosine: slow, quick, slow."""
 
-    def __call__(self, pos: float) -> Any:
-        """Return the value at progress `pos`, 0 to 1."""
-        return self.start + (1 - math.cos(math.pi * pos)) / 2 * (self.end - self.start)
+    curve = staticmethod(sched_cos)
 
 
 class SchedNo(_Annealer):
     """The start, throughout."""
 
-    def __call__(self, pos: float) -> Any:
-        """Return the value at progress `pos`, 0 to 1."""
-        return self.start
+    curve = staticmethod(sched_no)
 
 
 class SchedExp(_Annealer):
-    """A geometric series: the same factor at each step."""
+    """A geometric series: the same factor at each step.
 
-    def __call__(self, pos: float) -> Any:
-        """Return the value at progress `pos`, 0 to 1."""
-        return self.start * (self.end / self.start) ** pos
+    Raises:
+        ConfigError: a value that is not above 0, from which no factor leads anywhere.
+    """
+
+    curve = staticmethod(sched_exp)
+
+    def __init__(self, start: Value, end: Value) -> None:
+        super().__init__(start, end)
+        if not (np.all(np.asarray(self.start) > 0) and np.all(np.asarray(self.end) > 0)):
+            raise ConfigError(f"SchedExp({start}, {end}): both must be above 0; SchedLin and SchedCos reach 0.")
 
 
 class SchedPoly(_Annealer):
@@ -102,7 +136,7 @@ class SchedPoly(_Annealer):
 
     def __call__(self, pos: float) -> Any:
         """Return the value at progress `pos`, 0 to 1."""
-        return self.start + (self.end - self.start) * pos**self.power
+        return sched_poly(self.start, self.end, pos, self.power)
 
 
 def annealer(f: Callable[[Any, Any, float], Any]) -> Callable[[Any, Any], Schedule]:
@@ -151,6 +185,27 @@ def combined_cos(pct: float, start: Value, middle: Value, end: Value) -> Schedul
     return combine_scheds([pct, 1 - pct], [SchedCos(start, middle), SchedCos(middle, end)])
 
 
+def warmup(sched: Schedule, pct: float = 0.1, div: float = 25.0) -> Schedule:
+    """Put a rise along a straight line before a schedule, which then has the rest of the training.
+
+    Args:
+        sched: the schedule.
+        pct: share of the training in which the value rises, 0 to 1.
+        div: the first value is what `sched` begins with, over this; ``math.inf`` begins at 0.
+
+    Raises:
+        ConfigError: `pct` is no share.
+
+    >>> decay = warmup(SchedLin(1, 0), pct=0.5, div=4)
+    >>> decay(0), decay(0.5), decay(0.75)
+    (0.25, 1.0, 0.5)
+    """
+    if not 0 <= pct < 1:
+        raise ConfigError(f"warmup(pct={pct}): the share must be 0 or more, and below 1.")
+    peak = _number_or_array(sched(0.0))
+    return combine_scheds([pct, 1 - pct], [SchedLin(peak / div, peak), sched])
+
+
 class ParamScheduler(Callback):
     """Sets hyper-parameters before each training batch, from the progress of training.
 
@@ -162,7 +217,8 @@ class ParamScheduler(Callback):
 
     Args:
         scheds: for each hyper-parameter (``lr, mom, sqr_mom, eps, wd``, or torch's names), a schedule or a list of
-            one schedule for each parameter group. A schedule returns a number for all groups, or one for each.
+            one schedule for each parameter group (None leaves that group as it is). A schedule returns a number for
+            all groups, or one for each.
     """
 
     order = 60
@@ -170,7 +226,7 @@ class ParamScheduler(Callback):
     passes = ("fit",)
     allow_several = True
 
-    def __init__(self, scheds: Mapping[str, Schedule | Sequence[Schedule]]) -> None:
+    def __init__(self, scheds: Mapping[str, Schedule | Sequence[Schedule | None]]) -> None:
         self.scheds = dict(scheds)
         self.hps: dict[str, list[Any]] = {}
         self._setters: list[tuple[Schedule, HyperSetter, list[Any]]] = []
@@ -194,8 +250,8 @@ class ParamScheduler(Callback):
         for name, sched in self.scheds.items():
             if any(name in other.scheds for other in others):
                 raise ConfigError(f"two schedulers set {name!r}; remove one of them.")
-            schedule = _one_schedule(name, sched, n_layer_groups(self.opt))
-            self._setters.append((schedule, HyperSetter(self.opt, name), self.hps[name]))
+            setter = HyperSetter(self.opt, name)
+            self._setters.append((_one_schedule(name, sched, setter.get()), setter, self.hps[name]))
 
     def before_batch(self) -> None:
         """Set the values for this batch."""
@@ -217,11 +273,14 @@ class ParamScheduler(Callback):
         self._setters = []
 
 
-def _one_schedule(name: str, sched: Schedule | Sequence[Schedule], n: int) -> Schedule:
-    """Make one schedule of one for each group."""
+def _one_schedule(name: str, sched: Schedule | Sequence[Schedule | None], present: list[float]) -> Schedule:
+    """Make one schedule of one for each group, where None keeps what is there at present."""
     if callable(sched):
         return sched
-    several = list(sched)
-    if len(several) != n:
-        raise ConfigError(f"{len(several)} schedules for {name!r}, but the model has {n} parameter groups.")
+    several = [SchedNo(now, now) if one is None else one for one, now in zip(sched, present, strict=False)]
+    if len(sched) != len(present):
+        raise ConfigError(
+            f"{len(sched)} schedules for {name!r}, but the model has {len(present)} parameter groups: give one for"
+            " each (None leaves a group alone), or one for all."
+        )
     return lambda pos: [one(pos) for one in several]

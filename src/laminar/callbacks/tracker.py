@@ -7,7 +7,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from laminar.callbacks.base import Callback
+from laminar.callbacks.base import Callback, LearnerState
 from laminar.callbacks.events import CancelFitException
 from laminar.callbacks.recorder import Recorder
 from laminar.callbacks.schedule import ParamScheduler
@@ -22,6 +22,48 @@ __all__ = [
 ]
 
 Comparison = Callable[[float, float], Any]
+
+
+def monitored_column(learn: LearnerState, monitor: str, asker: str) -> tuple[int, bool | None]:
+    """Find a column of the recorder's table.
+
+    Args:
+        learn: the learner.
+        monitor: the column's title.
+        asker: who asks, for messages.
+
+    Returns:
+        Its place in a row of ``recorder.values``, and whether smaller is better, where the metric says so.
+
+    Raises:
+        ConfigError: there is no such column, or no recorder.
+    """
+    recorder = learn.get_cb(Recorder)
+    if recorder is None:
+        raise ConfigError(f"{asker} reads the Recorder's table; add Recorder() to the learner.")
+    columns = [name for name in recorder.metric_names if name not in ("epoch", "time")]
+    if monitor not in columns:
+        raise ConfigError(
+            f"{asker}(monitor={monitor!r}): there is no such column."
+            f"{suggest(monitor, columns)} The table has: {', '.join(columns)}."
+        )
+    metric = recorder.metric_of(monitor)
+    return columns.index(monitor), None if metric is None else metric.smaller_is_better
+
+
+def monitored_value(learn: LearnerState, monitor: str, column: int, asker: str) -> float:
+    """Read this epoch's value in a column.
+
+    Raises:
+        ConfigError: the column is empty.
+    """
+    recorder = learn.get_cb(Recorder)
+    value = recorder.values[-1][column] if recorder and recorder.values else None
+    if value is None:
+        raise ConfigError(
+            f"{asker}(monitor={monitor!r}): epoch {learn.epoch} has no value for it. Is there a validation set?"
+        )
+    return float(value)
 
 
 class TrackerCallback(Callback):
@@ -58,20 +100,11 @@ class TrackerCallback(Callback):
         Raises:
             ConfigError: there is no such column, or no recorder.
         """
-        recorder = self.learn.get_cb(Recorder)
-        if recorder is None:
-            raise ConfigError(f"{type(self).__name__} reads the Recorder's table; add Recorder() to the learner.")
-        columns = [name for name in recorder.metric_names if name not in ("epoch", "time")]
-        if self.monitor not in columns:
-            raise ConfigError(
-                f"{type(self).__name__}(monitor={self.monitor!r}): there is no such column."
-                f"{suggest(self.monitor, columns)} The table has: {', '.join(columns)}."
-            )
-        self._column = columns.index(self.monitor)
+        self._column, smaller = monitored_column(self.learn, self.monitor, type(self).__name__)
         self.new_best = False
-        unused, metric = math.isinf(self.best), recorder.metric_of(self.monitor)
-        if not self._comp_given and metric is not None and metric.smaller_is_better is not None:
-            self.comp = _better(metric.smaller_is_better)
+        unused = math.isinf(self.best)
+        if not self._comp_given and smaller is not None:
+            self.comp = _better(smaller)
         if self.reset_on_fit or unused:
             self.best = self._worst
 
@@ -94,14 +127,7 @@ class TrackerCallback(Callback):
         Raises:
             ConfigError: the column is empty.
         """
-        recorder = self.learn.get_cb(Recorder)
-        value = recorder.values[-1][self._column] if recorder and recorder.values else None
-        if value is None:
-            raise ConfigError(
-                f"{type(self).__name__}(monitor={self.monitor!r}): epoch {self.epoch} has no value for it."
-                " Is there a validation set?"
-            )
-        return float(value)
+        return monitored_value(self.learn, self.monitor, self._column, type(self).__name__)
 
     def state_dict(self) -> dict[str, Any]:
         """The best value so far."""
