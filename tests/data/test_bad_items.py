@@ -81,6 +81,20 @@ def test_skipping_finishes_the_epoch_and_keeps_what_was_left_out(workers: int) -
     assert pickle.loads(pickle.dumps(dls.bad_items)) == dls.bad_items
 
 
+def test_loaders_of_the_same_items_keep_one_record_of_those_left_out() -> None:
+    dls = loaders(on_bad_item="skip", bad_item_budget=3, shuffle=False)
+    list(dls.with_tfms(None).train)
+    found = [(0, 3), (0, 13), (0, 23)]
+    assert [(bad.split, bad.index) for bad in dls.bad_items] == found
+    list(dls.train.eval_loader())  # the same items, as validation makes them: neither others nor more of them
+    assert [(bad.split, bad.index) for bad in dls.bad_items] == found
+    new = dls.test_dl([1, 23])
+    list(new.eval_loader())
+    assert [(bad.split, bad.name) for bad in new.bad_items] == [(None, "int 23")]
+    assert len(dls.bad_items) == 3
+    assert not dls.train.new(bad_item_budget=1).bad_items
+
+
 def test_more_bad_items_than_the_budget_end_the_run_and_are_named() -> None:
     dls = loaders(on_bad_item="skip", bad_item_budget=2, shuffle=False)
     with pytest.raises(DataError, match="3 items could not be made, more than bad_item_budget=2") as caught:

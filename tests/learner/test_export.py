@@ -194,9 +194,12 @@ def test_missing_and_foreign_files_are_named(tmp_path):
     other.write_bytes(pickle.dumps({"a": 1}))
     with pytest.raises(DataError, match=r"export\.pkl: not an export of laminar .*can run any code"):
         load_learner(other)
+    torch.save({"a": torch.zeros(1)}, other)
+    with pytest.raises(DataError, match=r"export\.pkl: written by torch\.save .*'export/data\.pkl'.*can run any code"):
+        load_learner(other)
     with zipfile.ZipFile(other, "w") as archive:
-        archive.writestr("data.pkl", b"")
-    with pytest.raises(DataError, match=r"holds 'data\.pkl'"):
+        archive.writestr("notes.txt", b"")
+    with pytest.raises(DataError, match=r"holds 'notes\.txt'"):
         load_learner(other)
 
 

@@ -20,20 +20,22 @@ class Origin:
     Attributes:
         items: such as ``"training split"``.
         loader: an expression such as ``"dls.train"``; empty for a loader that is not in `DataLoaders`, or not yet.
+        split: number of the split they are of, whatever they are made for; None where data are not split.
     """
 
     items: str
     loader: str = ""
+    split: int | None = None
 
     @classmethod
     def of_split(cls, split: int | None) -> Origin:
         """That of a loader on its own."""
-        return cls(_SPLITS.get(split, f"split {split}"))
+        return cls(_SPLITS.get(split, f"split {split}"), split=split)
 
     @classmethod
     def of_member(cls, number: int) -> Origin:
         """That of loader `number` of `DataLoaders`."""
-        return cls(_SPLITS.get(number, f"split {number}"), _LOADERS.get(number, f"dls[{number}]"))
+        return cls(_SPLITS.get(number, f"split {number}"), _LOADERS.get(number, f"dls[{number}]"), number)
 
     def reproducing(self, seed: int, epoch: int, index: int) -> str:
         """A line that makes an item again, with the draws it had.

@@ -96,7 +96,6 @@ class Fetcher(Dataset[Any]):
         create_item: makes an item of its number; None indexes `dataset`.
         create_batch: makes a batch of samples; None collates them.
         origin: what the items are called in messages.
-        split_idx: the split's number, None where there are no splits.
         skip_bad: leave out items that cannot be made, and tell of them in the answer.
     """
 
@@ -108,12 +107,11 @@ class Fetcher(Dataset[Any]):
         create_item: Callable[[int], Any] | None,
         create_batch: Callable[[list[Any]], Any] | None,
         origin: Origin,
-        split_idx: int | None = None,
         skip_bad: bool = False,
     ) -> None:
         self.dataset, self.after_item, self.before_batch = dataset, after_item, before_batch
         self.create_item, self.create_batch, self.origin = create_item, create_batch, origin
-        self.split_idx, self.skip_bad = split_idx, skip_bad
+        self.skip_bad = skip_bad
 
     @property
     def deterministic(self) -> bool:
@@ -180,7 +178,7 @@ class Fetcher(Dataset[Any]):
             except Exception as error:
                 again = self.origin.reproducing(request.seed, request.epoch, index)
                 if self.skip_bad:
-                    bad.append(BadItem.of(error, self.split_idx, index, self.name_of(index), again))
+                    bad.append(BadItem.of(error, self.origin.split, index, self.name_of(index), again))
                     continue
                 error.add_note(f"while making item {index} of the {self.origin.items}: {self.name_of(index)}")
                 if self.origin.loader:

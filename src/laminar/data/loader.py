@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, Never, Self, Unpack
 
 import torch
@@ -24,6 +25,7 @@ from laminar.data.workers import Workers
 __all__ = ["DataLoader", "TfmdDL"]
 
 _SAMPLER = -1 << 40  # address of what a sampler draws
+_SKIPPING = frozenset(["on_bad_item", "bad_item_budget"])
 _MAKES_TYPES = frozenset(["after_item", "before_batch", "after_batch", "create_item", "create_batch", "split_idx"])
 
 
@@ -293,7 +295,6 @@ class DataLoader(LooksAtItems):
                 self.create_item,
                 _only if self.bs is None and self.create_batch is None else self.create_batch,
                 self._origin,
-                self.split_idx,
                 self.on_bad_item == "skip",
             )
         return self._fetcher
@@ -317,6 +318,8 @@ class DataLoader(LooksAtItems):
         other = type(self)(self.dataset if dataset is None else dataset, **{**settings, "do_setup": False, **changes})
         if dataset is None and _MAKES_TYPES.isdisjoint(changes):
             other._types, other._origin = self._types, self._origin
+            if _SKIPPING.isdisjoint(changes):
+                other._bad = self._bad
         other._n_inp = self._n_inp
         return other
 
@@ -333,8 +336,9 @@ class DataLoader(LooksAtItems):
         loader = self.new(
             dataset, shuffle=False, drop_last=False, sampler=chosen, split_idx=1, persistent_workers=False
         )
+        loader._bad = self._bad
         found_by = f"{self._origin.loader}.eval_loader()" if self._origin.loader else ""
-        return loader.peeking_with(self).called(Origin(self._origin.items, found_by))
+        return loader.peeking_with(self).called(replace(self._origin, loader=found_by))
 
     def called(self, origin: Origin) -> Self:
         """Call the items so in messages from now on."""

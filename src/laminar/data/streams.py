@@ -120,7 +120,9 @@ class StreamDL(DataLoader, over_streams=True):
 
     def eval_loader(self) -> Self:
         """The same items, with the transforms of validation."""
-        return self.new(drop_last=False, split_idx=1)
+        loader = self.new(drop_last=False, split_idx=1)
+        loader._bad = self._bad
+        return loader
 
     def __repr__(self) -> str:
         workers = f", {self.num_workers} workers" if self.num_workers else ""

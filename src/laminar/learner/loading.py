@@ -12,7 +12,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from safetensors import SafetensorError
@@ -30,6 +30,10 @@ __all__ = ["load_learner"]
 _MANIFEST_LIMIT = 64 * 2**20  # bytes; vocabularies of a million words fit
 # What zipfile raises on broken archives (OSError: positions before the beginning; RuntimeError: asks for a password).
 _BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError, ValueError)
+_OF_PICKLES = (
+    "Weights alone are read by learn.load; what fastai exported is a pickle and can run any code, so it is not read: "
+    "load it with fastai and save the weights."
+)
 
 
 def load_learner(fname: str | Path, cpu: bool = True, *, trust: Iterable[Any] = ()) -> Learner:
@@ -83,6 +87,7 @@ def _read(file: Path) -> dict[str, bytes]:
     members: dict[str, bytes] = {}
     try:
         with zipfile.ZipFile(file) as archive:
+            _refuse_pickle(archive, file)
             for info in archive.infolist():
                 if info.filename not in (MANIFEST, MODEL, TENSORS) or info.filename in members:
                     raise DataError(f"{file}: holds {info.filename!r}, which no export of laminar has, or has twice")
@@ -94,14 +99,18 @@ def _read(file: Path) -> dict[str, bytes]:
     except DataError:
         raise
     except _BROKEN_ZIP as error:
-        raise DataError(
-            f"{file}: not an export of laminar ({error}). Weights alone are read by learn.load; what fastai exported "
-            "is a pickle and can run any code, so it is not read: load it with fastai and save the weights."
-        ) from error
+        raise DataError(f"{file}: not an export of laminar ({error}). {_OF_PICKLES}") from error
     missing = [name for name in (MANIFEST, MODEL, TENSORS) if name not in members]
     if missing:
         raise DataError(f"{file}: {missing[0]} is missing; not an export of laminar")
     return members
+
+
+def _refuse_pickle(archive: zipfile.ZipFile, file: Path) -> None:
+    """Since torch 1.6 torch.save writes a zip archive with a pickle in it."""
+    pickles = [name for name in archive.namelist() if PurePosixPath(name).suffix == ".pkl"]
+    if pickles:
+        raise DataError(f"{file}: written by torch.save (it holds {pickles[0]!r}), not by learn.export. {_OF_PICKLES}")
 
 
 def _check_format(manifest: Any, file: Path) -> None:
