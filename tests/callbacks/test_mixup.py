@@ -121,3 +121,8 @@ def test_what_cannot_be_mixed_is_told(make_learner) -> None:
     model = nn.Sequential(nn.Embedding(4, 2), nn.Flatten(), nn.Linear(6, 2))
     with pytest.raises(ConfigError, match="MixUp mixes inputs of floating point numbers"):
         make_learner(model, dls=[[words], [words]], cbs=MixUp()).fit(1)
+
+
+def test_two_callbacks_that_mix_exclude_each_other(make_learner) -> None:
+    with pytest.raises(ConfigError, match="MixUp and CutMix exclude each other: a batch is mixed once"):
+        make_learner(cbs=[MixUp(), CutMix()]).fit(1)

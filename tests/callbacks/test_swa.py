@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.optim.swa_utils import AveragedModel, update_bn
 
-from laminar.callbacks import SWA, Callback
+from laminar.callbacks import EMA, SWA, Callback
 from laminar.core.errors import ConfigError
 
 
@@ -46,7 +46,7 @@ def test_validation_sees_the_mean_and_training_the_weights(make_learner) -> None
     def note(cb: Callback) -> None:
         seen["trained" if cb.training else "validated"].append(cb.model[0].weight.detach().clone())
 
-    make_learner().fit(3, 0.1, cbs=[SWA(0.6), Callback(after_train=note, after_validate=note)])
+    make_learner().fit(3, 0.1, cbs=[SWA(0.6, update_bn=False), Callback(after_train=note, after_validate=note)])
     alone: list[torch.Tensor] = []
     make_learner().fit(3, 0.1, cbs=Callback(after_train=lambda cb: alone.append(cb.model[0].weight.detach().clone())))
     first, second, third = seen["trained"]
@@ -74,3 +74,21 @@ def test_the_last_weights_can_be_kept(make_learner) -> None:
 def test_a_start_outside_the_training_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"SWA\(start=1\.0\)"):
         SWA(1.0)
+
+
+def test_two_averages_exclude_each_other(make_learner) -> None:
+    with pytest.raises(ConfigError, match="exclude each other: the model can end as one average"):
+        make_learner(cbs=[EMA(), SWA()]).fit(1)
+
+
+def test_measuring_statistics_leaves_the_loaders_where_they_are(make_learner, toys, tmp_path) -> None:
+    from laminar.data import DataLoader, DataLoaders
+
+    def epochs(cbs) -> tuple[int, torch.Tensor]:
+        data = [(x, y) for batch in toys.batches(32, 32) for x, y in zip(*batch, strict=True)]
+        dls = DataLoaders(DataLoader(data, bs=8, shuffle=True), DataLoader(data, bs=8), device="cpu")
+        learn = make_learner(dls=dls)
+        learn.fit(2, cbs=cbs)
+        return dls.train.epoch, torch.rand(1)
+
+    assert epochs(SWA(0.0)) == epochs(None)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from laminar.callbacks.base import Callback
+from laminar.core.errors import ConfigError
 
 __all__ = ["AveragedWeights"]
 
@@ -37,7 +38,17 @@ class AveragedWeights(Callback):
         torch._foreach_lerp_(self.average, self._live, share)
 
     def before_fit(self) -> None:
-        """Begin with the weights as they are."""
+        """Begin with the weights as they are.
+
+        Raises:
+            ConfigError: there is another average.
+        """
+        others = [cb for cb in self.learn.cbs if isinstance(cb, AveragedWeights) and cb is not self and cb.run]
+        if others:
+            raise ConfigError(
+                f"{type(self).__name__} and {type(others[0]).__name__} exclude each other: the model can end as one"
+                " average of the weights."
+            )
         tensors = [*self.model.parameters(), *self.model.buffers()]
         self._live = list({id(tensor): tensor.detach() for tensor in tensors if tensor.is_floating_point()}.values())
         self.average, self.steps, self._swapped = [tensor.clone() for tensor in self._live], 0, False

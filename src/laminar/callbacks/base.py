@@ -86,6 +86,9 @@ class LearnerState(Protocol):
     ) -> tuple[Any, ...]:
         """Predict a whole set."""
 
+    def validate(self, ds_idx: int = 1, dl: Any = None, cbs: Any = None) -> list[float | None]:
+        """Compute the loss and all metrics."""
+
     def show_results(self, ds_idx: int = 1, dl: Any = None, max_n: int = 9, shuffle: bool = True) -> Any:
         """Draw some items with their targets and predictions."""
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from torch import nn
 
-from laminar.nn.calling import call_model
+from laminar.callbacks.base import Callback
 from laminar.optim.groups import bn_types
 
-__all__ = ["batch_norms", "held_statistics", "measure_statistics"]
+__all__ = ["MeasureStatistics", "batch_norms", "held_statistics"]
 
 
 def batch_norms(model: nn.Module) -> list[Any]:
@@ -38,27 +37,25 @@ def held_statistics(model: nn.Module) -> Iterator[None]:
             norm.num_batches_tracked.copy_(count)
 
 
-def measure_statistics(model: nn.Module, norms: Sequence[Any], batches: Iterable[tuple[Any, ...]]) -> None:
-    """Measure the running statistics of `norms` anew, each batch counting as much; other layers are in evaluation mode.
+class MeasureStatistics(Callback):
+    """In an evaluation, measures the running statistics of batch norms anew, each batch counting as much; all other
+    layers are in evaluation mode.
 
     Args:
-        model: the network; its modes are put back.
-        norms: its batch norms that may change.
-        batches: inputs of the model, as tuples of plain tensors on its device.
+        norms: the batch norms.
     """
-    modes = [(module, module.training) for module in model.modules()]
-    momenta = [(norm, norm.momentum) for norm in norms]
-    try:
-        model.eval()
-        for norm in norms:
+
+    def __init__(self, norms: Sequence[Any]) -> None:
+        self.norms = [(norm, norm.momentum) for norm in norms]
+
+    def before_validate(self) -> None:
+        """Forget the statistics, and take a mean of all batches."""
+        for norm, _ in self.norms:
             norm.reset_running_stats()
             norm.train()
-            norm.momentum = None  # an equal mean of all batches
-        with torch.no_grad():
-            for inputs in batches:
-                call_model(model, inputs)
-    finally:
-        for norm, momentum in momenta:
+            norm.momentum = None
+
+    def cleanup_fit(self) -> None:
+        """Put the momenta back."""
+        for norm, momentum in self.norms:
             norm.momentum = momentum
-        for module, training in modes:
-            module.training = training

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
@@ -67,6 +68,7 @@ def computed_twice(block: nn.Module) -> Callable[..., Any]:
     once = block.forward
     counts = _has_batch_norms(block)
 
+    @functools.wraps(once)
     def forward(*inputs: Any, **options: Any) -> Any:
         if not torch.is_grad_enabled():
             return once(*inputs, **options)

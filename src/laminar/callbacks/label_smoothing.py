@@ -49,7 +49,13 @@ class LabelSmoothing(Callback):
             raise ConfigError(f"{loss_name(self.learn.loss_func)} smooths labels already; one of both is enough.")
 
     def after_loss(self) -> None:
-        """Add the loss against all classes alike."""
+        """Add the loss against all classes alike.
+
+        Raises:
+            ConfigError: the batch has no target of its own.
+        """
+        if not self.yb:
+            raise ConfigError("LabelSmoothing needs batches with a target; this one has inputs alone.")
         if self.learn.loss_grad is None:
             return
         everything = indifferent_loss(self.learn.loss_func, self.pred, *self.yb)

@@ -37,8 +37,9 @@ class ManifoldMixUp(MixUp):
         """Find the blocks.
 
         Raises:
-            ConfigError: there are none.
+            ConfigError: there are none, or somebody else mixes.
         """
+        super().before_fit()
         inner = blocks_of(self.model)[1:]  # what goes into the first one are the inputs
         self._places = chosen_blocks(self.model, self.modules, inner, "ManifoldMixUp")
 

@@ -38,6 +38,19 @@ class MixHandler(Callback):
         self._shares = torch.ones(1)
         self._others: tuple[Any, ...] | None = None
 
+    def before_fit(self) -> None:
+        """Check that nobody else mixes.
+
+        Raises:
+            ConfigError: somebody does.
+        """
+        others = [cb for cb in self.learn.cbs if isinstance(cb, MixHandler) and cb is not self and cb.run]
+        if others:
+            raise ConfigError(
+                f"{type(self).__name__} and {type(others[0]).__name__} exclude each other: a batch is mixed once. Take"
+                " one of them, or one for each fit."
+            )
+
     def mix(self, inputs: tuple[Any, ...], order: Tensor) -> tuple[tuple[Any, ...], Tensor]:
         """Mix the inputs with themselves in another order.
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from laminar.callbacks.averaging import AveragedWeights
-from laminar.callbacks.batch_norms import batch_norms, measure_statistics
+from laminar.callbacks.batch_norms import MeasureStatistics, batch_norms
 from laminar.callbacks.schedule import SchedCos
-from laminar.core.device import to_device
 from laminar.core.errors import ConfigError
-from laminar.core.types import plain
 from laminar.optim.groups import HyperSetter, n_layer_groups, spread
 
 __all__ = ["SWA"]
@@ -21,7 +18,8 @@ class SWA(AveragedWeights):
     (Izmailov et al., "Averaging weights leads to wider optima and better generalization", 2018).
 
     Validation sees the mean as soon as there is one; training goes on with the weights themselves. The statistics of
-    batch norms, which no mean of weights fits exactly, are measured anew at the end, on the training batches.
+    batch norms, which no mean of weights fits exactly, are measured anew at the end, on the training items without
+    augmentation.
 
     Args:
         start: share of the training after which epochs count, 0 to below 1; the weights at that moment are the first.
@@ -78,13 +76,7 @@ class SWA(AveragedWeights):
         """Leave the mean in the model, with statistics that fit."""
         super().after_fit()
         if self.at_end and self.steps and self.update_bn and self._norms:
-            measure_statistics(self.model, self._norms, self._training_inputs())
-
-    def _training_inputs(self) -> Iterator[tuple[Any, ...]]:
-        n_inp = getattr(self.dls, "n_inp", None)
-        for batch in self.dls[0]:
-            parts = batch if isinstance(batch, tuple | list) else (batch,)
-            yield plain(to_device(tuple(parts[: n_inp or max(len(parts) - 1, 1)]), self.learn.device))
+            self.learn.validate(0, cbs=MeasureStatistics(self._norms))
 
     def cleanup_fit(self) -> None:
         """After an exception, put back what is trained; let go of the average."""
