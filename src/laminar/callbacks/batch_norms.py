@@ -47,9 +47,13 @@ class MeasureStatistics(Callback):
 
     def __init__(self, norms: Sequence[Any]) -> None:
         self.norms = [(norm, norm.momentum) for norm in norms]
+        self._begun = False
 
     def before_validate(self) -> None:
-        """Forget the statistics, and take a mean of all batches."""
+        """Forget the statistics, and take a mean of all batches; a prediction in their middle is none of them."""
+        if self._begun:
+            return
+        self._begun = True
         for norm, _ in self.norms:
             norm.reset_running_stats()
             norm.train()
