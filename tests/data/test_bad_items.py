@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from laminar.core.errors import ConfigError, DataError
-from laminar.data import DataLoader, DataLoaders, Datasets
+from laminar.core.transform import RandTransform
+from laminar.data import DataLoader, DataLoaders, Datasets, SkipItemException
 from laminar.learner import Learner
 from laminar.nn.losses import MSELossFlat
 
@@ -93,6 +94,44 @@ def test_loaders_of_the_same_items_keep_one_record_of_those_left_out() -> None:
     assert [(bad.split, bad.name) for bad in new.bad_items] == [(None, "int 23")]
     assert len(dls.bad_items) == 3
     assert not dls.train.new(bad_item_budget=1).bad_items
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_items_in_a_batch_are_known_without_those_left_out(workers: int) -> None:
+    train = loaders(on_bad_item="skip", bad_item_budget=5, num_workers=workers).train
+    for number, (_, y) in enumerate(train):
+        assert y.tolist() == list(train.items_in_batch(number))
+        assert train.names_in_batch(number, [1]) == [f"int {int(y[1])}"]
+    with pytest.raises(DataError, match=r"batch 0 is not known any more.* the last given are 4, 5"):
+        train.items_in_batch(0)
+
+
+class Half(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[:, None]
+
+
+def test_predictions_come_with_the_numbers_of_their_items_if_asked() -> None:
+    dls = loaders(on_bad_item="skip", bad_item_budget=5)
+    learn = Learner(dls, Half(), MSELossFlat(), default_cbs=False, check=False)
+    assert len(learn.get_preds()) == 2
+    preds, targets, items = learn.get_preds(0, with_items=True)
+    assert items.tolist() == [number for number in range(30) if number % 10 != 3] == targets.tolist()
+    assert (2 * preds.flatten()).tolist() == items.tolist()
+    batches = [(torch.zeros(3), torch.zeros(3, 1)), (torch.zeros(2), torch.zeros(2, 1))]
+    assert learn.get_preds(dl=batches, with_items=True)[-1].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_augmented_predictions_of_other_items_are_not_averaged() -> None:
+    class NotAugmented(RandTransform):
+        def encodes(self, x: float) -> float:
+            raise SkipItemException
+
+    dls = Datasets(range(9), [[halve, NotAugmented(p=0.5)], [float]], splits=[[0, 1], [2, 4, 5, 6, 7, 8]]).dataloaders(
+        bs=5, device="cpu", seed=1, check=False
+    )
+    with pytest.raises(DataError, match="without augmentation 6 could be made, with it"):
+        Learner(dls, Half(), MSELossFlat(), default_cbs=False, check=False).tta()
 
 
 def test_more_bad_items_than_the_budget_end_the_run_and_are_named() -> None:

@@ -69,6 +69,32 @@ def test_items_are_read_again_when_asked_for(learn: Learner) -> None:
     torch.testing.assert_close(recomputed, worst.losses, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("kind", [Interpretation, ClassificationInterpretation])
+def test_losses_belong_to_the_items_that_could_be_made(learn: Learner, kind: type[Interpretation]) -> None:
+    for name in ("blue/1.png", "green/0.png"):
+        (learn.dls.path / "valid" / name).write_bytes(b"")
+    dls = ImageDataLoaders.from_folder(
+        learn.dls.path, item_tfms=RandomResizedCrop(16), bs=2, device="cpu", seed=1, check=False,
+        on_bad_item="skip", bad_item_budget=2,
+    )  # fmt: skip
+    interp = kind.from_learner(Learner(dls, learn.model, default_cbs=False))
+    assert interp.idxs.tolist() == [0, 2, 3, 5, 6, 7, 8, 9, 10, 11]
+    loss, number, [item] = interp.top_losses(1, items=True)
+    assert item.parts[-2:] == ("green", "3.png")
+    assert interp[number].losses == loss
+    assert interp[number].decoded == 2
+    assert len(interp.plot_top_losses(1)) == 1
+    with pytest.raises(IndexError, match="item 1 is none of the 10 predicted: it was skipped"):
+        interp[1]
+
+
+def test_losses_belong_to_the_items_that_a_sampler_chose(learn: Learner) -> None:
+    loader = learn.dls.valid.new(sampler=[7, 0])
+    assert Interpretation.from_learner(learn, dl=loader).idxs.tolist() == [0, 7]
+    batches = [tuple(batch) for batch in learn.dls.valid]
+    assert Interpretation.from_learner(learn, dl=batches).idxs.tolist() == list(range(12))
+
+
 def test_looking_at_training_data_uses_no_augmentation(learn: Learner) -> None:
     first, second = (ClassificationInterpretation.from_learner(learn, ds_idx=0) for _ in range(2))
     assert torch.equal(first.losses, second.losses)

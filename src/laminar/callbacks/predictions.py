@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from laminar.callbacks.base import Callback
-from laminar.core.device import to_concat, to_detach
+from laminar.core.device import find_bs, to_concat, to_detach
 from laminar.metrics.base import MetricSet
 from laminar.nn.decoding import item_losses
 
@@ -15,19 +16,30 @@ __all__ = ["CollectDataCallback", "EvaluateCallback", "FetchPredsCallback", "Gat
 
 
 class GatherPredsCallback(Callback):
-    """Keeps inputs, predictions, targets and losses of a validation pass, on the CPU.
+    """Keeps inputs, predictions, targets, losses and the numbers of items of a validation pass, on the CPU.
 
     Args:
         with_input: keep the inputs.
         with_loss: keep the loss of each item.
+        with_items: keep the number of each item.
+        with_preds: keep the predictions.
+        with_targs: keep the targets.
     """
 
     order = 100
     run_train = False
     allow_several = True
 
-    def __init__(self, with_input: bool = False, with_loss: bool = False) -> None:
-        self.with_input, self.with_loss = with_input, with_loss
+    def __init__(
+        self,
+        with_input: bool = False,
+        with_loss: bool = False,
+        with_items: bool = False,
+        with_preds: bool = True,
+        with_targs: bool = True,
+    ) -> None:
+        self.with_input, self.with_loss, self.with_items = with_input, with_loss, with_items
+        self.with_preds, self.with_targs = with_preds, with_targs
         self._forget()
 
     def _forget(self) -> None:
@@ -35,6 +47,8 @@ class GatherPredsCallback(Callback):
         self._preds: list[Any] = []
         self._targets: list[Any] = []
         self._losses: list[Tensor] = []
+        self._items: list[Tensor] = []
+        self._seen = 0
 
     def before_validate(self) -> None:
         """Begin anew."""
@@ -43,14 +57,27 @@ class GatherPredsCallback(Callback):
     def after_batch(self) -> None:
         """Keep this batch, unless it was cancelled before it had a prediction and, with a target, a loss."""
         learn = self.learn
+        items = self._numbers() if self.with_items else None
         if learn.pred is None or (learn.yb and learn.loss is None):
             return
-        self._preds.append(to_detach(learn.pred))
-        self._targets.append(to_detach(learn.yb))
+        if items is not None:
+            self._items.append(items)
+        if self.with_preds:
+            self._preds.append(to_detach(learn.pred))
+        if self.with_targs:
+            self._targets.append(to_detach(learn.yb))
         if self.with_input:
             self._inputs.append(to_detach(learn.xb))
         if self.with_loss and learn.yb:
             self._losses.append(to_detach(item_losses(learn.loss_func, learn.pred, *learn.yb)))
+
+    def _numbers(self) -> Tensor:
+        """The numbers of this batch's items, as our loaders know them; of batches from elsewhere, their places."""
+        of_batch = getattr(self.learn.dl, "items_in_batch", None)
+        if of_batch is not None:
+            return torch.as_tensor(list(of_batch(self.learn.iter)))
+        first, self._seen = self._seen, self._seen + find_bs(self.learn.xb)
+        return torch.arange(first, self._seen)
 
     @property
     def inputs(self) -> Any:
@@ -71,6 +98,11 @@ class GatherPredsCallback(Callback):
     def losses(self) -> Tensor | None:
         """The loss of each item, ``[n]``."""
         return to_concat(self._losses) if self._losses else None
+
+    @property
+    def items(self) -> Tensor | None:
+        """The number of each item in its data set, int64 ``[n]``; its place, where batches come from elsewhere."""
+        return torch.cat(self._items) if self._items else None
 
 
 def _alone(parts: tuple[Any, ...]) -> Any:

@@ -19,7 +19,7 @@ from laminar.data.compact_names import compacted
 from laminar.data.fetching import BatchRequest, Fetched, Fetcher
 from laminar.data.items import distinct_items, is_stream
 from laminar.data.loader_options import Device, LoaderOptions, Transforms
-from laminar.data.looking import LooksAtItems, Peeks
+from laminar.data.looking import Given, LooksAtItems, Peeks
 from laminar.data.workers import Workers
 
 __all__ = ["DataLoader", "TfmdDL"]
@@ -128,7 +128,7 @@ class DataLoader(LooksAtItems):
         self.after_batch = _pipeline(after_batch, self.split_idx)
         self._check()
         self._epoch, self._batch, self._iterating = 0, 0, False
-        self._peeks = Peeks()
+        self._peeks, self._given = Peeks(), Given()
         self._fetcher: Fetcher | None = None
         self._kept_workers: Workers | None = None
         if do_setup:
@@ -209,13 +209,16 @@ class DataLoader(LooksAtItems):
         if self._iterating:  # an iteration was left in the middle: its epoch is over
             self._epoch, self._batch = self._epoch + 1, 0
         epoch, self._iterating = self._epoch, True
-        seed = self._seed()
+        seed, count = self._seed(), 0
         for request, fetched in self._fetch_all(seed, epoch, self._batch):
             if self._epoch == epoch:  # nobody began another epoch meanwhile
                 self._batch += 1
             self._note_bad_items(fetched)
             if len(fetched.items):
-                yield self._finish(request, fetched)
+                batch = self._finish(request, fetched)
+                self._given.append((count, fetched.items))
+                count += 1
+                yield batch
         if self._epoch == epoch:
             self._epoch, self._batch, self._iterating = epoch + 1, 0, False
 

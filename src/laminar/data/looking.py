@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -35,11 +36,19 @@ class Peeks:
         return first
 
 
+class Given(deque[tuple[int, Sequence[int]]]):
+    """The last two batches an iteration gave (who iterates may be one ahead): their places, and the items in them."""
+
+    def __init__(self) -> None:
+        super().__init__(maxlen=2)
+
+
 class LooksAtItems(DecodesBatches):
     """What a loader of requests offers for looking: single batches and samples, now or as they were in some epoch."""
 
     bs: int | None
     _peeks: Peeks
+    _given: Given
 
     @property
     def epoch(self) -> int:
@@ -140,17 +149,32 @@ class LooksAtItems(DecodesBatches):
         """What to call item number `index`: its file, where that is known."""
         return self._fetcher_now().name_of(index)
 
+    def items_in_batch(self, number: int) -> Sequence[int]:
+        """The numbers of the items in a batch that an iteration gave: those asked for, but not those left out.
+
+        Args:
+            number: place of the batch among those given: the last or the one before.
+
+        Raises:
+            DataError: it is neither of these.
+        """
+        for place, items in self._given:
+            if place == number:
+                return items
+        known = ", ".join(str(place) for place, _ in self._given) or "none"
+        raise DataError(
+            f"which items are in batch {number} is not known any more, or not yet: the last given are {known}"
+        )
+
     def names_in_batch(self, number: int, rows: Sequence[int]) -> list[str]:
         """What to call some items of a batch of the epoch that runs: their files, where these are known.
 
         Args:
-            number: of the batch.
+            number: of the batch, see `items_in_batch`.
             rows: which of its items.
         """
-        for request in self._requests(self._seed(), self.epoch, number):
-            names = [self._fetcher_now().name_of(index) for index in request.indices]
-            return [names[row] for row in rows if row < len(names)]
-        return []
+        items = self.items_in_batch(number)
+        return [self.name_of_item(items[row]) for row in rows if row < len(items)]
 
     def item(self, index: int, epoch: int = 0) -> Any:
         """Item number `index` after its transforms, exactly as it is (or was) in epoch `epoch`."""

@@ -8,14 +8,13 @@ from typing import Any, NamedTuple, Protocol, Self
 import torch
 from torch import Tensor
 
-from laminar.callbacks.base import Callback
+from laminar.callbacks.predictions import GatherPredsCallback
 from laminar.core.device import to_cpu
 from laminar.core.errors import ConfigError
 from laminar.core.show import plot_top_losses
 from laminar.core.transform import Transform
 from laminar.core.types import plain
 from laminar.learner.inference import evaluation_loader
-from laminar.nn.decoding import item_losses
 
 __all__ = ["Examples", "Interpretation", "TopLosses", "TrainedLearner"]
 
@@ -35,6 +34,8 @@ class TrainedLearner(Protocol):
         with_decoded: bool = False,
         with_loss: bool = False,
         act: Callable[[Any], Any] | None = None,
+        *,
+        with_items: bool = False,
     ) -> tuple[Any, ...]: ...
 
     def validate(self, ds_idx: int = 1, dl: Any = None, cbs: Any = None) -> list[float | None]: ...
@@ -67,25 +68,6 @@ class Examples(NamedTuple):
     losses: Tensor
 
 
-class _KeepLosses(Callback):
-    """Keeps the loss of each item of a validation pass, and nothing else."""
-
-    order = 100
-    run_train = False
-
-    def __init__(self) -> None:
-        self.kept: list[Tensor] = []
-
-    def after_batch(self) -> None:
-        """Keep those of this batch."""
-        learn = self.learn
-        if not learn.yb:
-            raise ConfigError(
-                "there are no targets to compare with: make the loader with test_dl(items, with_labels=True)"
-            )
-        self.kept.append(item_losses(learn.loss_func, learn.pred, *learn.yb).cpu())
-
-
 class Interpretation:
     """Looks at the items a model is most (or least) wrong about, for any task.
 
@@ -96,10 +78,19 @@ class Interpretation:
         dl: loader that gives the items in the order of the data set, without augmentation.
         losses: of each item.
         act: what makes predictions of raw outputs, in place of the loss's own activation.
+        idxs: the numbers of the items in their data set; None if `losses` are of all, in order.
     """
 
-    def __init__(self, learn: TrainedLearner, dl: Any, losses: Tensor, act: Callable[[Any], Any] | None = None) -> None:
+    def __init__(
+        self,
+        learn: TrainedLearner,
+        dl: Any,
+        losses: Tensor,
+        act: Callable[[Any], Any] | None = None,
+        idxs: Tensor | None = None,
+    ) -> None:
         self.learn, self.dl, self.losses, self.act = learn, dl, losses, act
+        self.idxs = torch.arange(len(losses)) if idxs is None else idxs
 
     @classmethod
     def from_learner(
@@ -114,19 +105,38 @@ class Interpretation:
             act: see the class.
         """
         loader = evaluation_loader(learn.dls, ds_idx, dl, learn.model_tfms)
-        keeper = _KeepLosses()
-        learn.validate(dl=loader, cbs=[keeper])
-        return cls(learn, loader, torch.cat(keeper.kept), act)
+        gather = GatherPredsCallback(with_loss=True, with_items=True, with_preds=False, with_targs=False)
+        learn.validate(dl=loader, cbs=[gather])
+        if gather.losses is None:
+            raise ConfigError(
+                "there are no targets to compare with: make the loader with test_dl(items, with_labels=True)"
+            )
+        return cls(learn, loader, gather.losses, act, gather.items)
 
     def __len__(self) -> int:
         return len(self.losses)
 
     def __getitem__(self, idxs: int | Iterable[int] | Tensor) -> Examples:
-        """Read the items with these numbers again and predict them."""
+        """Read the items with these numbers again and predict them.
+
+        Raises:
+            IndexError: one of them was not predicted: there is none of this number, or it was skipped.
+        """
+        losses = self.losses[self._places_of(_numbers(idxs))]
         batch = self.batch(_numbers(idxs))
         preds, decoded = self._predict(batch)
         n = self.dl.n_inp
-        return Examples(batch[:n], preds, batch[n:], decoded, self.losses[_numbers(idxs)])
+        return Examples(batch[:n], preds, batch[n:], decoded, losses)
+
+    def _places_of(self, numbers: Sequence[int]) -> list[int]:
+        """Where in `losses` the items with these numbers are."""
+        places = {number: place for place, number in enumerate(self.idxs.tolist())}
+        for number in numbers:
+            if number not in places:
+                raise IndexError(
+                    f"item {number} is none of the {len(self)} predicted: it was skipped, or there are not so many"
+                )
+        return [places[number] for number in numbers]
 
     def batch(self, idxs: Sequence[int]) -> tuple[Any, ...]:
         """Items by number, as one batch on the device."""
@@ -147,7 +157,8 @@ class Interpretation:
             largest: False for the smallest.
             items: give the items too: paths, rows, whatever the data were made of.
         """
-        losses, idxs = self.losses.topk(len(self) if k is None else min(k, len(self)), largest=largest)
+        losses, places = self.losses.topk(len(self) if k is None else min(k, len(self)), largest=largest)
+        idxs = self.idxs[places]
         if not items:
             return TopLosses(losses, idxs)
         source = getattr(self.dl.dataset, "items", self.dl.dataset)
@@ -168,13 +179,14 @@ class Interpretation:
         Raises:
             ConfigError: the order has no such place, or none is asked for.
         """
-        order = self.top_losses(largest=largest).idxs.tolist()
-        idxs = [order[place] for place in _places(k, len(order))]
+        places = _places(k, len(self))
+        losses, numbers = self.top_losses(largest=largest)[:2]
+        idxs = numbers[places].tolist()
         batch = self.batch(idxs)
         preds, decoded = self._predict(batch)
         x, y, samples = self.dl.show_batch(batch, max_n=len(idxs), show=False)
         outs = self.dl.decode_outputs(batch, decoded, max_n=len(idxs))
-        return plot_top_losses(x, y, samples, outs, preds, self.losses[idxs].tolist(), **options)
+        return plot_top_losses(x, y, samples, outs, preds, losses[places].tolist(), **options)
 
     def show_results(self, idxs: int | Iterable[int] | Tensor, **options: Any) -> Any:
         """Draw items by number, with targets and predictions; `options` are nrows, ncols, figsize."""

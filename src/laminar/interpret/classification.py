@@ -50,6 +50,7 @@ class ClassificationInterpretation(Interpretation):
         targets: class of each item.
         decoded: class the model decides for.
         act: see `Interpretation`.
+        idxs: see `Interpretation`.
     """
 
     def __init__(
@@ -60,8 +61,9 @@ class ClassificationInterpretation(Interpretation):
         targets: Tensor,
         decoded: Tensor,
         act: Callable[[Any], Any] | None = None,
+        idxs: Tensor | None = None,
     ) -> None:
-        super().__init__(learn, dl, losses, act)
+        super().__init__(learn, dl, losses, act, idxs)
         self.targets, self.decoded = targets, decoded
         self.vocab = _class_names(dl, targets, decoded)
 
@@ -81,7 +83,9 @@ class ClassificationInterpretation(Interpretation):
             ConfigError: the targets are no classes.
         """
         loader = evaluation_loader(learn.dls, ds_idx, dl, learn.model_tfms)
-        _, targets, decoded, losses = learn.get_preds(dl=loader, with_decoded=True, with_loss=True, act=act)
+        _, targets, decoded, losses, idxs = learn.get_preds(
+            dl=loader, with_decoded=True, with_loss=True, act=act, with_items=True
+        )
         targets, decoded = on_cpu(targets), on_cpu(decoded)
         if not isinstance(targets, Tensor) or not isinstance(decoded, Tensor) or targets.shape != decoded.shape:
             raise ConfigError(
@@ -92,7 +96,7 @@ class ClassificationInterpretation(Interpretation):
             raise ConfigError(
                 f"the targets are {_kind(targets)}, no classes. Use Interpretation for quantities and several labels."
             )
-        return cls(learn, loader, losses, targets, decoded, act)
+        return cls(learn, loader, losses, targets, decoded, act, idxs)
 
     def confusion_matrix(self) -> Array:
         """How many items of each class (row) were taken for each class (column): int64 ``[classes, classes]``."""

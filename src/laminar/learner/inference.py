@@ -75,9 +75,10 @@ def get_preds(
     with_loss: bool = False,
     act: Callable[[Any], Any] | None = None,
     cbs: Callbacks = None,
+    with_items: bool = False,
 ) -> tuple[Any, ...]:
     """Predict everything in `dl`; see `Learner.get_preds`."""
-    gather = GatherPredsCallback(with_input=with_input, with_loss=with_loss)
+    gather = GatherPredsCallback(with_input, with_loss, with_items)
     learn._evaluate(dl, [*as_list(cbs), gather])
     if gather.preds is None:
         raise ConfigError("there was nothing to predict: the loader gave no batch.")
@@ -88,6 +89,8 @@ def get_preds(
         result.append(_for_each_output(decodes_of(learn.loss_func))(preds))
     if with_loss:
         result.append(gather.losses)
+    if with_items:
+        result.append(gather.items)
     return tuple(result)
 
 

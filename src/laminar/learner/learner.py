@@ -203,6 +203,7 @@ class Learner(Fitting, Switches):
         with_loss: bool = False,
         act: Callable[[Any], Any] | None = None,
         cbs: Callbacks = None,
+        with_items: bool = False,
     ) -> tuple[Any, ...]:
         """Predict a whole set, in the order of the data set and without augmentation.
 
@@ -211,15 +212,16 @@ class Learner(Fitting, Switches):
             dl: another loader instead, for example ``dls.test_dl(items)``.
             with_input: return the inputs, first.
             with_decoded: return the decisions too: classes, where predictions are probabilities.
-            with_loss: return the loss of each item, last.
+            with_loss: return the loss of each item.
             act: what makes predictions of raw outputs, instead of the loss's own activation.
             cbs: callbacks for this pass only.
+            with_items: return the number of each item in its data set, last: items that are skipped are not predicted.
 
         Returns:
-            (inputs,) predictions, targets (None without labels), (decisions,) (losses), all on the CPU.
+            (inputs,) predictions, targets (None without labels), (decisions,) (losses,) (items), all on the CPU.
         """
         loader = inference.evaluation_loader(self.dls, ds_idx, dl, self.model_tfms)
-        return inference.get_preds(self, loader, with_input, with_decoded, with_loss, act, cbs)
+        return inference.get_preds(self, loader, with_input, with_decoded, with_loss, act, cbs, with_items)
 
     def tta(
         self,

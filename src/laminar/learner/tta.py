@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from laminar.core.errors import ConfigError
+from laminar.core.errors import ConfigError, DataError
 from laminar.learner.inference import get_preds
 from laminar.learner.loop import TrainingLoop
 
@@ -50,11 +50,21 @@ def predict_augmented(learn: TrainingLoop, loader: Any, augmented: Any, n: int, 
 
     Raises:
         ConfigError: `n` is not above 0, or the model has several outputs.
+        DataError: other items were skipped in one pass than in another.
     """
     if n < 1:
         raise ConfigError(f"tta needs at least one augmented pass, got n={n}.")
-    plain_preds, targets = get_preds(learn, loader)
+    plain_preds, targets, items = get_preds(learn, loader, with_items=True)
     if not isinstance(plain_preds, Tensor):
         raise ConfigError("tta averages predictions that are one tensor; this model has several outputs.")
-    passes = torch.stack([get_preds(learn, augmented)[0] for _ in range(n)])
-    return plain_preds, passes.amax(0) if use_max else passes.mean(0), targets
+    passes = []
+    for _ in range(n):
+        preds, _, others = get_preds(learn, augmented, with_items=True)
+        if not torch.equal(items, others):
+            raise DataError(
+                f"tta averages predictions of the same items: without augmentation {len(items)} could be made, with it "
+                f"{len(others)}, or others. Skip items in all passes alike."
+            )
+        passes.append(preds)
+    stacked = torch.stack(passes)
+    return plain_preds, stacked.amax(0) if use_max else stacked.mean(0), targets
