@@ -168,7 +168,7 @@ def test_losses_of_any_task_and_of_batches_from_elsewhere() -> None:
     found = interp[[7, 2]]
     assert found.inputs[0].flatten().tolist() == [7.0, 2.0]
     assert found.targets[0].flatten().tolist() == [20.0, 2.0]
-    with pytest.raises(IndexError, match="there are 12 items, no number 99"):
+    with pytest.raises(IndexError, match="item 99 is none of the 12 predicted"):
         interp[[99]]
 
 
