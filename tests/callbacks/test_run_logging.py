@@ -22,10 +22,12 @@ class Shown(list):
     target_types = ()
 
     def show_results(self, batch, outs, max_n=9, **options):
+        self.drawn = [*getattr(self, "drawn", []), batch]
         plt.subplots()[1].set_title(f"{max_n} predictions")
 
-    def one_batch(self):
-        return self[0]
+    def random_batch(self, n):
+        x, y = self[torch.randint(len(self), ()).item()]
+        return x[:n], y[:n]
 
 
 @pytest.fixture
@@ -56,6 +58,9 @@ def test_tensorboard_has_every_batch_every_epoch_and_predictions(shown_learner, 
     assert [event.value for event in events.Scalars("valid_loss")] == pytest.approx([row[1] for row in recorder.values])
     assert [event.step for event in events.Scalars("valid_loss")] == [4, 8]
     assert len(events.Images("predictions")) == 2
+    first, second = learn.dls[1].drawn
+    assert first is second  # the same items each time
+    assert len(first[0]) == 4
     assert events.Tags()["graph"]
     assert not plt.get_fignums()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from laminar.callbacks.base import Callback
@@ -39,6 +40,7 @@ class RunLogger(Callback):
         self._hypers: list[dict[str, float]] = []
         self._setters: list[HyperSetter] = []
         self._next_write = 0.0
+        self._shown: _SameBatch | None = None
 
     def write(self, values: dict[str, float], step: int) -> None:
         """Send values by name."""
@@ -65,7 +67,7 @@ class RunLogger(Callback):
     def before_fit(self) -> None:
         """Begin."""
         self._setters = [HyperSetter(self.opt, name) for name in hyper_names(self.opt)]
-        self._hypers, self._written = [], len(self._recorder.batch_losses)
+        self._hypers, self._written, self._shown = [], len(self._recorder.batch_losses), None
 
     def after_batch(self) -> None:
         """Note the hyper-parameters of a training batch; every few seconds, send what there is."""
@@ -94,11 +96,13 @@ class RunLogger(Callback):
         self.write({"epoch": self.epoch + 1, **values}, self._step)
 
     def send_predictions(self) -> None:
-        """Draw the first items of the validation set with targets and predictions, and send the picture."""
+        """Draw some items of the validation set, each time the same, with targets and predictions; send the picture."""
         valid = self.dls[1] if len(self.dls) > 1 else None
         if not self.log_preds or not hasattr(valid, "show_results"):
             return
-        self.learn.show_results(max_n=self.n_preds, shuffle=False)
+        if self._shown is None:
+            self._shown = _SameBatch(valid, self.n_preds)
+        self.learn.show_results(dl=self._shown, max_n=self.n_preds, shuffle=False)
         figure = plt.gcf()
         self.write_figure("predictions", figure, self._step)
         plt.close(figure)
@@ -108,8 +112,8 @@ class RunLogger(Callback):
         self.first_step = self._step
 
     def cleanup_fit(self) -> None:
-        """Let go of the optimiser."""
-        self._setters, self._hypers = [], []
+        """Let go of the optimiser and of the batch that was shown."""
+        self._setters, self._hypers, self._shown = [], [], None
 
     def state_dict(self) -> dict[str, Any]:
         """Where steps begin."""
@@ -130,3 +134,22 @@ def _by_group(setters: list[HyperSetter]) -> dict[str, float]:
         else:
             found.update({f"{setter.name}_{group}": value for group, value in enumerate(values)})
     return found
+
+
+class _SameBatch:
+    """A loader of one batch, chosen once from another loader, which draws it."""
+
+    def __init__(self, loader: Any, n: int) -> None:
+        self.loader = loader.eval_loader() if hasattr(loader, "eval_loader") else loader
+        self.target_types = getattr(self.loader, "target_types", ())
+        some = getattr(self.loader, "random_batch", None)
+        self.batch = self.loader.one_batch() if some is None else some(n)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([self.batch])
+
+    def one_batch(self) -> Any:
+        return self.batch
+
+    def show_results(self, batch: Any, outs: Any, **options: Any) -> Any:
+        return self.loader.show_results(batch, outs, **options)
