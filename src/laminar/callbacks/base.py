@@ -69,6 +69,10 @@ class LearnerState(Protocol):
     def is_last_batch(self) -> bool:
         """Whether this is the last batch of the epoch."""
 
+    @property
+    def knows_progress(self) -> bool:
+        """Whether `pct_train` is right at every batch."""
+
     def get_cb(self, kind: type[C]) -> C | None:
         """The callback of class `kind`, if there is one."""
 

@@ -57,6 +57,7 @@ class ProgressCallback(Callback):
         self._bar: Any = None
         self._master: Any = None
         self._next_update = 0.0
+        self._by_share = False  # the epoch ends with a time: its batches cannot be counted beforehand
         self._recorder: Recorder | None = None
 
     def before_fit(self) -> None:
@@ -88,7 +89,9 @@ class ProgressCallback(Callback):
 
     def _begin(self) -> None:
         if self._master is not None:
-            n = self.learn.n_iter
+            learn = self.learn
+            self._by_share = learn.training and not learn.n_iter and learn.knows_progress
+            n = 100 if self._by_share else learn.n_iter
             self._bar = fastprogress.progress_bar(range(n), total=n or "noinfer", parent=self._master, leave=False)
             self._bar.update(0)
             self._next_update = 0.0
@@ -103,7 +106,14 @@ class ProgressCallback(Callback):
             self._next_update = now + _BETWEEN_UPDATES
             if learn.training and self._recorder is not None and self._recorder.smooth_loss is not None:
                 self._bar.comment = f"{self._recorder.smooth_loss:.4f}"
-            self._bar.update(learn.iter + 1)
+            self._bar.update(self._percent() if self._by_share else learn.iter + 1)
+
+    def _percent(self) -> int:
+        """How much of this epoch's time is over; 100 with its last batch."""
+        learn = self.learn
+        if learn.is_last_batch:
+            return 100
+        return min(99, max(0, int(100 * (learn.pct_train * learn.n_epoch - learn.epoch))))
 
     def after_epoch(self) -> None:
         """Move the outer bar."""

@@ -239,10 +239,11 @@ class ParamScheduler(Callback):
             ConfigError: no such hyper-parameter, one schedule too few, another scheduler has it already, or the
                 loader has no length.
         """
-        if not self.learn.n_iter:
+        if not self.learn.knows_progress:
             raise ConfigError(
                 f"a schedule of {', '.join(self.scheds)} runs from the first batch to the last, and the training "
-                "loader does not say how many it has. Give it a __len__, or train with fit(n_epoch, lr)."
+                "loader does not say how many it has. Give it a __len__, train for Batches(...) or Minutes(...), or"
+                " with fit(n_epoch, lr)."
             )
         others = [cb for cb in self.learn.cbs if isinstance(cb, ParamScheduler) and cb is not self and cb.run]
         self.hps = {name: [] for name in self.scheds}

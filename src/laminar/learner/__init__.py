@@ -1,5 +1,6 @@
 """`Learner`: the training loop and everything that is done with a model and its data."""
 
+from laminar.learner.course import Batches, Minutes
 from laminar.learner.fitting import FineTuneOptions
 from laminar.learner.learner import Learner, LearnerOptions
 from laminar.learner.loading import load_learner
@@ -15,6 +16,8 @@ __all__ = [
     "Learner",
     "LearnerOptions",
     "FineTuneOptions",
+    "Batches",
+    "Minutes",
     "SuggestionMethod",
     "loss_for",
     "register_loss",

@@ -20,7 +20,8 @@ from laminar.callbacks.model_output import ModelOutput
 from laminar.core.device import tensors_in
 from laminar.core.errors import ConfigError, DataError, describe
 from laminar.core.seed import get_random_states, set_random_states
-from laminar.learner.loop import TrainingLoop, length_of
+from laminar.learner.course import length_of
+from laminar.learner.loop import TrainingLoop
 from laminar.learner.trying_metrics import try_metrics
 from laminar.nn.calling import call_model
 from laminar.nn.decoding import activation_of, loss_name

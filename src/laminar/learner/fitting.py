@@ -15,6 +15,7 @@ from laminar.callbacks.schedule import ParamScheduler, SchedCos, combine_scheds,
 from laminar.core.errors import ConfigError, describe
 from laminar.learner.callback_list import Callbacks, as_list
 from laminar.learner.check import check_contract, check_trainable
+from laminar.learner.course import FitLength, course_of
 from laminar.learner.freezing import freeze_groups
 from laminar.learner.transaction import Transactional, transaction
 from laminar.metrics.making import mk_metrics
@@ -133,7 +134,7 @@ class Fitting(Transactional):
     @transaction
     def fit(
         self,
-        n_epoch: int,
+        n_epoch: FitLength,
         lr: Rate = None,
         wd: float | None = None,
         cbs: Callbacks = None,
@@ -143,7 +144,7 @@ class Fitting(Transactional):
         """Train with constant hyper-parameters.
 
         Args:
-            n_epoch: number of epochs, `start_epoch` included.
+            n_epoch: number of epochs, `start_epoch` included; or `Batches` or `Minutes` in place of it.
             lr: learning rate; ``slice(a, b)`` spreads it over the groups, ``slice(b)`` gives b/10 to all but the last.
             wd: weight decay.
             cbs: callbacks for this fit only.
@@ -153,12 +154,12 @@ class Fitting(Transactional):
         Raises:
             ConfigError: parts that do not fit each other (see `laminar.learner.check`).
         """
-        for name, count in (("n_epoch", n_epoch), ("start_epoch", start_epoch)):
-            if not isinstance(count, int):
-                raise ConfigError(f"{name} is a whole number of epochs, got {describe(count)}.")
-        if not 0 <= start_epoch <= n_epoch:
-            raise ConfigError(f"start_epoch={start_epoch} must be from 0 to n_epoch={n_epoch}.")
-        if self.check_before_fit and n_epoch > start_epoch:
+        course = course_of(n_epoch)
+        if not isinstance(start_epoch, int):
+            raise ConfigError(f"start_epoch is a whole number of epochs, got {describe(start_epoch)}.")
+        if not 0 <= start_epoch <= course.n_epoch:
+            raise ConfigError(f"start_epoch={start_epoch} must be from 0 to n_epoch={course.n_epoch}.")
+        if self.check_before_fit and course.n_epoch > start_epoch:
             check_trainable(self)
             self._check_once()
         opt = self._ready_opt(reset_opt)
@@ -167,12 +168,12 @@ class Fitting(Transactional):
             decay = self.wd if wd is None else wd
             if decay is not None:
                 set_hyper(opt, "wd", decay)
-            self._fit(n_epoch, start_epoch)
+            self._fit(course, start_epoch)
 
     @transaction
     def fit_one_cycle(
         self,
-        n_epoch: int,
+        n_epoch: FitLength,
         lr_max: Rate = None,
         div: float = 25.0,
         div_final: float = 1e5,
@@ -187,7 +188,7 @@ class Fitting(Transactional):
         "Super-convergence", 2018).
 
         Args:
-            n_epoch: number of epochs.
+            n_epoch: number of epochs, or `Batches` or `Minutes`.
             lr_max: highest learning rate; a slice or list for different ones in the groups.
             div: the first learning rate is ``lr_max / div``.
             div_final: the last one is ``lr_max / div_final``.
@@ -207,7 +208,7 @@ class Fitting(Transactional):
     @transaction
     def fit_flat_cos(
         self,
-        n_epoch: int,
+        n_epoch: FitLength,
         lr: Rate = None,
         div_final: float = 1e5,
         pct_start: float = 0.75,
@@ -219,7 +220,7 @@ class Fitting(Transactional):
         """Train with a constant learning rate that falls to almost nothing at the end.
 
         Args:
-            n_epoch: number of epochs.
+            n_epoch: number of epochs, or `Batches` or `Minutes`.
             lr: learning rate; a slice or list for different ones in the groups.
             div_final: the last one is ``lr / div_final``.
             pct_start: share of the training in which the rate is constant.
@@ -274,9 +275,9 @@ class Fitting(Transactional):
     @transaction
     def fine_tune(
         self,
-        epochs: int,
+        epochs: FitLength,
         base_lr: float = 2e-3,
-        freeze_epochs: int = 1,
+        freeze_epochs: FitLength = 1,
         lr_mult: float = 100,
         pct_start: float = 0.3,
         div: float = 5.0,
@@ -285,7 +286,7 @@ class Fitting(Transactional):
         """Train the last parameter group alone first, then everything with smaller rates for earlier groups.
 
         Args:
-            epochs: epochs for the whole model.
+            epochs: epochs for the whole model, or `Batches` or `Minutes`.
             base_lr: learning rate for the last group while the others are frozen; half of it afterwards.
             freeze_epochs: epochs for the last group alone.
             lr_mult: how many times smaller the rate of the first group is.

@@ -6,8 +6,9 @@ fit. Whatever belongs to a pass is put back when it ends, however it ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -32,6 +33,7 @@ from laminar.core.seed import get_random_states, set_random_states
 from laminar.core.transform import Transform
 from laminar.core.types import plain
 from laminar.learner.callback_list import CallbackOwner
+from laminar.learner.course import Course, length_of
 from laminar.learner.freezing import eval_frozen_norms
 from laminar.learner.interrupts import Interrupts
 from laminar.learner.memory import is_out_of_memory, memory_released, what_was_held
@@ -40,13 +42,13 @@ from laminar.nn.calling import call_model
 
 __all__ = ["TrainingLoop"]
 
-_END: Any = object()
+_ONE_EPOCH = Course(1)
 
 # What belongs to a pass: saved when one begins, put back when it ends.
 _PASS_FIELDS = (
     *("dl", "training", "epoch", "n_epoch", "iter", "n_iter", "train_iter", "pct_train"),
     *("xb", "yb", "pred", "loss", "loss_grad", "should_step", "logger", "autocast", "scaler", "fire"),
-    *("_kind", "_train_events", "_valid_events", "_joining", "_device", "_n_inp", "_other_train_dl"),
+    *("_kind", "_train_events", "_valid_events", "_joining", "_device", "_n_inp", "_other_train_dl", "_course"),
 )
 
 
@@ -88,6 +90,7 @@ class TrainingLoop(CallbackOwner):
         self._joining: list[Callback] | None = None
         self._busy: list[Callback] = []
         self._other_train_dl: Any = None
+        self._course = _ONE_EPOCH
         self._device = torch.device("cpu")
         self._n_inp: int | None = None  # how many parts of a batch are inputs; None: all but the last
         self._bind()
@@ -103,17 +106,17 @@ class TrainingLoop(CallbackOwner):
 
     # ---- a fit, from the outside in ----------------------------------------------------------------------------------
 
-    def _fit(self, n_epoch: int, start_epoch: int = 0, kind: str = "fit", train_dl: Any = None) -> None:
-        """Train for epochs `start_epoch` to `n_epoch`; `kind` decides which callbacks take part."""
+    def _fit(self, course: Course, start_epoch: int = 0, kind: str = "fit", train_dl: Any = None) -> None:
+        """Train along a course from epoch `start_epoch` on; `kind` decides which callbacks take part."""
         if self._kind:
             raise ConfigError("a fit cannot begin while another pass runs; end that one first (CancelFitException).")
-        with memory_released(), self._pass(kind):
-            self.n_epoch, self.epoch, self._other_train_dl = n_epoch, start_epoch, train_dl
-            self.n_iter = length_of(self._train_dl)
-            self.train_iter = start_epoch * self.n_iter
+        with memory_released(), self._pass(kind), closing(course) as self._course:
+            self.n_epoch, self.epoch, self._other_train_dl = course.n_epoch, start_epoch, train_dl
+            self.n_iter = course.n_iter(self._train_dl, start_epoch)
+            self.train_iter = course.n_before(self._train_dl, start_epoch)
             try:
                 self.fire.before_fit()
-                for self.epoch in range(start_epoch, n_epoch):
+                for self.epoch in course.epochs(start_epoch):
                     self._one_epoch()
             except CancelFitException:
                 self.fire.after_cancel_fit()
@@ -131,14 +134,14 @@ class TrainingLoop(CallbackOwner):
 
     def _train_epoch(self) -> None:
         self.dl, self.training, self.fire = self._train_dl, True, self._train_events
-        self.pct_train = self.epoch / self.n_epoch
-        self.iter, self.n_iter = 0, length_of(self.dl)
+        self.iter, self.n_iter = 0, self._course.n_iter(self.dl, self.epoch)
+        self.pct_train = self._course.progress(self.epoch, 0, self.n_iter)
         self.model.train()
         if not self.train_bn:
             eval_frozen_norms(self.model)
         try:
             self.fire.before_train()
-            self._all_batches()
+            self._all_batches(self._course)
         except CancelTrainException:
             self.fire.after_cancel_train()
         self.fire.after_train()
@@ -151,14 +154,14 @@ class TrainingLoop(CallbackOwner):
         try:
             self.fire.before_validate()
             with torch.no_grad():
-                self._all_batches()
+                self._all_batches(_ONE_EPOCH)
         except CancelValidException:
             self.fire.after_cancel_validate()
         self.fire.after_validate()
 
-    def _all_batches(self) -> None:
-        self.iter, self.n_iter = 0, length_of(self.dl)
-        batches = self.dl if self.n_iter else self._watching_for_the_end(self.dl)
+    def _all_batches(self, course: Course) -> None:
+        self.iter, self.n_iter = 0, course.n_iter(self.dl, self.epoch)
+        batches = course.batches(self.dl, self.epoch, partial(setattr, self, "n_iter"))
         try:
             for self.iter, batch in enumerate(batches):
                 self._one_batch(batch)
@@ -191,8 +194,7 @@ class TrainingLoop(CallbackOwner):
             self.fire.after_cancel_batch()
         if self.training:
             self.train_iter += 1
-            if self.n_iter:
-                self.pct_train = (self.epoch + (self.iter + 1) / self.n_iter) / self.n_epoch
+            self.pct_train = self._course.progress(self.epoch, self.iter + 1, self.n_iter)
         self.fire.after_batch()
 
     def _backward(self) -> None:
@@ -322,19 +324,6 @@ class TrainingLoop(CallbackOwner):
         n = self._n_inp or max(len(arrived) - 1, 1)
         self.xb, self.yb = arrived[:n], arrived[n:]
 
-    def _watching_for_the_end(self, batches: Iterable[Any]) -> Iterator[Any]:
-        """Pass batches on, one ahead, so that `n_iter` is known when the last one is trained on."""
-        iterator = iter(batches)
-        held = next(iterator, _END)
-        count = 0
-        while held is not _END:
-            following = next(iterator, _END)
-            count += 1
-            if following is _END:
-                self.n_iter = count
-            yield held
-            held = following
-
     def _zero_grad(self) -> None:
         if self.opt is not None:
             release_gradients(self.opt)
@@ -357,6 +346,11 @@ class TrainingLoop(CallbackOwner):
         return self.iter + 1 == self.n_iter
 
     @property
+    def knows_progress(self) -> bool:
+        """Whether `pct_train` is right at every batch: the training loader has a length, or the fit one of its own."""
+        return self._course.knows_progress(self._train_dl)
+
+    @property
     def _train_dl(self) -> Any:
         return self.dls[0] if self._other_train_dl is None else self._other_train_dl
 
@@ -376,14 +370,6 @@ class TrainingLoop(CallbackOwner):
         if device.type == "cuda" and device.index is None:
             device = torch.device("cuda", torch.cuda.current_device())
         return device
-
-
-def length_of(dl: Any) -> int:
-    """Return the number of batches of a loader, 0 if it does not know."""
-    try:
-        return len(dl)
-    except TypeError:
-        return 0
 
 
 def release_gradients(opt: Optimizer) -> None:

@@ -14,7 +14,8 @@ import numpy as np
 from laminar.callbacks.lr_finder import LRFinder, SuggestFunction, minimum, slide, steep, valley
 from laminar.callbacks.recorder import Recorder
 from laminar.core.errors import ConfigError
-from laminar.learner.loop import TrainingLoop, length_of
+from laminar.learner.course import Course, length_of
+from laminar.learner.loop import TrainingLoop
 from laminar.learner.snapshot import Snapshot
 
 __all__ = ["SuggestionMethod", "as_found", "sweep"]
@@ -70,7 +71,7 @@ def sweep(
     n_epoch = -(-num_it // n_batches) if n_batches else num_it
     with as_found(learn), learn.added_cbs(finder):
         make_opt()
-        learn._fit(n_epoch, kind="lr_find", train_dl=train.new() if hasattr(train, "new") else train)
+        learn._fit(Course(n_epoch), kind="lr_find", train_dl=train.new() if hasattr(train, "new") else train)
     if len(finder.losses) < _FEWEST_POINTS:
         raise ConfigError(
             f"the loss diverged after {len(finder.losses)} of {num_it} batches, at a learning rate of"

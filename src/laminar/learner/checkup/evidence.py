@@ -11,7 +11,8 @@ import torch.utils.data as torch_data
 from torch import Tensor
 
 from laminar.core.seed import get_random_states, set_random_states
-from laminar.learner.loop import TrainingLoop, length_of
+from laminar.learner.course import length_of
+from laminar.learner.loop import TrainingLoop
 
 __all__ = ["Evidence", "SplitEvidence", "gather"]
 
