@@ -123,13 +123,16 @@ class EvaluateCallback(Callback):
 
     def __init__(self, metrics: MetricSet) -> None:
         self.metric_set = metrics
+        self.n_batches = 0
 
     def before_validate(self) -> None:
         """Begin anew."""
         self.metric_set.reset()
+        self.n_batches = 0
 
     def after_batch(self) -> None:
         """Take in this batch."""
+        self.n_batches += 1
         self.metric_set.accumulate(self.learn)
 
     @property

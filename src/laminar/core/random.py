@@ -25,6 +25,7 @@ __all__ = [
     "batch_random",
     "rand_per_item",
     "uniform_per_item",
+    "opens_only",
     "permutation",
     "random_generator",
 ]
@@ -36,6 +37,12 @@ _MASK = (1 << 64) - 1
 def deterministic(function: F) -> F:
     """Mark a function as drawing no random numbers, so that nothing is spent on seeding for it."""
     function.deterministic = True  # type: ignore[attr-defined]  # a mark, read with getattr
+    return function
+
+
+def opens_only(function: F) -> F:
+    """Mark a reader of files as one that only opens them and decodes later, so that many can be tried beforehand."""
+    function.only_opens = True  # type: ignore[attr-defined]  # a mark, read with getattr
     return function
 
 

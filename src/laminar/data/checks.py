@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from typing import Any
 
 from laminar.core.errors import DataError
+from laminar.core.random import permutation
 from laminar.data.items import item_at, name_of
 from laminar.data.showing import types_of
 from laminar.data.transforms import Categorize, MultiCategorize
 from laminar.data.vocab import CategoryMap, as_label, is_missing, listed
 
-__all__ = ["check_targets", "check_not_empty", "check_first_items"]
+__all__ = ["check_files", "check_first_items", "check_not_empty", "check_targets"]
 
+_SECONDS = 1.0  # for opening files
+_NAMED = 5  # files in a message
 _LOOKED_AT = (8, 2)  # items of training, and of each other split, that are made and collated when loaders are built
 
 
@@ -87,6 +91,47 @@ def _check_known(raw: Any, transform: Categorize | MultiCategorize, vocab: Categ
             f"It belongs to {len(files)} item(s): {', '.join(files[:5])}{', ...' if len(files) > 5 else ''}. "
             "Put such items into training too, leave them out, or give all classes: CategoryBlock(vocab=[...])."
         )
+
+
+def check_files(loaders: Iterable[Any]) -> None:
+    """Open the files that are to be decoded later, without decoding them: what is no such file is named now.
+
+    Of very many files, or on a slow disk, as many are opened as a second allows, from all over the data; files that
+    are cut short show only when they are decoded (`DataLoaders.check`).
+
+    Args:
+        loaders: one for each split, training first.
+
+    Raises:
+        DataError: some files cannot be read; names them.
+    """
+    ends = time.perf_counter() + _SECONDS
+    bad: list[str] = []
+    looked_at = 0
+    for loader in loaders:
+        for tl in getattr(loader.dataset, "tls", [loader.dataset]):
+            opens = next((step for step in getattr(tl, "tfms", ()) if _only_opens(step)), None)
+            if opens is None:
+                continue
+            before, count = tl.up_to(opens), len(tl)
+            for index in permutation(count, 0, 0):
+                if time.perf_counter() > ends:
+                    break
+                looked_at += 1
+                try:
+                    opens(before[index])
+                except (DataError, OSError) as error:
+                    bad.append(f"{name_of(item_at(tl.items, index))} ({str(error).splitlines()[0]})")
+    if bad:
+        shown = "; ".join(bad[:_NAMED]) + (f"; and {len(bad) - _NAMED} more" if len(bad) > _NAMED else "")
+        raise DataError(
+            f"{len(bad)} of {looked_at} files cannot be read: {shown}. Leave them out (verify_images finds them), or"
+            ' have them skipped: on_bad_item="skip".'
+        )
+
+
+def _only_opens(step: Any) -> bool:
+    return bool(getattr(step, "only_opens", False) or getattr(step.enc, "only_opens", False))
 
 
 def check_first_items(loaders: Iterable[Any]) -> None:

@@ -18,7 +18,7 @@ from laminar.data.checking.leaks import Leak, find_leaks
 from laminar.data.checking.members import Split
 from laminar.data.checking.report import CheckReport
 from laminar.data.checking.scan import scan
-from laminar.data.checks import check_first_items, check_not_empty, check_targets
+from laminar.data.checks import check_files, check_first_items, check_not_empty, check_targets
 from laminar.data.foreign import ForeignLoader
 from laminar.data.items import is_stream
 from laminar.data.loader import DataLoader
@@ -417,6 +417,7 @@ def _build(
             )
     if check:
         check_first_items(loaders)
+        check_files([loader for loader in loaders if loader.on_bad_item == "raise"])
     return DataLoaders(*loaders, path=path, device=device)
 
 

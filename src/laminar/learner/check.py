@@ -81,10 +81,10 @@ def _check_lengths(dls: Any) -> None:
         if hasattr(loader, "__len__") and length_of(loader) == 0 and _knows_length(loader):
             n, bs = _items_and_bs(loader)
             why = f" {n} items, bs={bs}, drop_last={getattr(loader, 'drop_last', False)}." if n is not None else ""
-            raise ConfigError(
-                f"the {split} loader gives no batch:{why} Use a batch size of at most the number of items, or"
-                " drop_last=False."
-            )
+            remedy = "Use a batch size of at most the number of items, or drop_last=False."
+            if n == 0 or (n is None and bs is None):
+                remedy = "It has no items: give the learner others, learn.dls = ..."
+            raise ConfigError(f"the {split} loader gives no batch:{why} {remedy}")
 
 
 def _knows_length(loader: Any) -> bool:

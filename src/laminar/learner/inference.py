@@ -64,6 +64,8 @@ def validate(learn: TrainingLoop, metrics: list[Any], dl: Any, cbs: Callbacks) -
     """Compute loss and metrics over `dl`."""
     evaluate = EvaluateCallback(MetricSet([AvgLoss(), *(mk_metric(m) for m in metrics)]))
     learn._evaluate(dl, [*as_list(cbs), evaluate])
+    if not evaluate.n_batches:
+        raise ConfigError("there was nothing to validate: the loader gave no batch.")
     return evaluate.values
 
 

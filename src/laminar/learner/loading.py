@@ -24,6 +24,7 @@ from laminar.core.rebuilding import from_recipe, read_call
 from laminar.learner.export import FORMAT, FORMAT_VERSION, MANIFEST, MODEL, TENSORS
 from laminar.learner.learner import Learner
 from laminar.learner.rebuilding import rebuilt_model
+from laminar.optim.groups import trainable_params
 
 __all__ = ["load_learner"]
 
@@ -70,7 +71,8 @@ def load_learner(fname: str | Path, cpu: bool = True, *, trust: Iterable[Any] = 
     dls.path = file.parent
     if not cpu:
         dls.to(default_device())
-    learn = Learner(dls, model.eval(), loss_func=loss_func)
+    splitter = getattr(build, "splitter", trainable_params)  # for who goes on training
+    learn = Learner(dls, model.eval(), loss_func=loss_func, splitter=splitter)
     learn.model_recipe = (build, arguments)
     return learn
 

@@ -39,6 +39,11 @@ class OpenImage(Transform):
             )
         self.kind = kind
 
+    @property
+    def only_opens(self) -> bool:
+        """Whether nothing is decoded yet, unless a class of the user's does so."""
+        return getattr(self.kind.create, "only_opens", False)
+
     def encodes(self, x: object) -> Any:
         """Open."""
         return self.kind.create(x)

@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from laminar.core.errors import DataError
-from laminar.core.random import deterministic
+from laminar.core.random import deterministic, opens_only
 from laminar.core.show import show_image
 from laminar.core.types import TensorBase, TensorImage, TensorImageBW, TensorMask, plain
 from laminar.data.transforms import ToTensor
@@ -74,6 +74,7 @@ class PILBase(Image.Image):
     _pixels: Pixels | None = None  # instead of Pillow's own memory, until that is needed
 
     @classmethod
+    @opens_only
     @deterministic
     def create(cls, source: Any, mode: str | None = None) -> Self:
         """Make a picture of nearly anything.

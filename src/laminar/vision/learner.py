@@ -88,6 +88,9 @@ def vision_network(
     return create_vision_model(arch, n_out, pretrained=False, cut=cut, n_in=n_in, init=None, **head)
 
 
+vision_network.splitter = body_splitter  # type: ignore[attr-defined]  # with which a loaded learner goes on training
+
+
 def _body(arch: Arch, pretrained: bool, weights: Weights, cut: Cut, n_in: int) -> PretrainedBody:
     if pretrained or weights is not None:
         return pretrained_body(arch, weights, n_in, cut)

@@ -1,0 +1,73 @@
+"""Pictures that cannot be read: named when loaders are built, or left out, and then every item keeps its own name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from laminar.core import ConfigError, DataError
+from laminar.learner import load_learner
+from laminar.vision.all import ImageDataLoaders, Resize, vision_learner, xresnet_small
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 12), ("valid", 9)):
+        for kind in ("dark", "light"):
+            (tmp_path / split / kind).mkdir(parents=True)
+            for number in range(count):
+                level = rng.integers(0, 90, (20, 20, 3)) + (150 if kind == "light" else 0)
+                Image.fromarray(level.astype(np.uint8)).save(tmp_path / split / kind / f"{kind}{number}.png")
+    return tmp_path
+
+
+def loaders(folder: Path, **options: Any) -> Any:
+    return ImageDataLoaders.from_folder(folder, valid="valid", item_tfms=Resize(16), bs=4, **options)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello"])
+def test_one_bad_file_among_many_is_named_when_the_loaders_are_built(folder: Path, content: bytes) -> None:
+    (folder / "valid" / "light" / "light4.png").write_bytes(content)
+    with pytest.raises(DataError, match=r"1 of 42 files cannot be read: .*light4\.png"):
+        loaders(folder)
+
+
+def test_bad_files_that_are_to_be_skipped_do_not_stop_anything(folder: Path) -> None:
+    (folder / "valid" / "dark" / "dark2.png").write_bytes(b"hello")
+    dls = loaders(folder, on_bad_item="skip", bad_item_budget=3)
+    learn = vision_learner(dls, xresnet_small)
+    with learn.no_bar(), learn.no_logging():
+        learn.fit(1)
+    assert [Path(bad.name).name for bad in dls.bad_items] == ["dark2.png"]
+    assert len(learn.dls.bad_items) == 1
+
+
+# ---- exports ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_network_changed_since_it_was_made_is_not_exported_as_another(folder: Path, tmp_path: Path) -> None:
+    learn = vision_learner(loaders(folder), xresnet_small)
+    learn.model.append(torch.nn.Softplus())
+    with pytest.raises(ConfigError, match=r"its layer '2' is Softplus.* but vision_network builds none"):
+        learn.export(tmp_path / "x.laminar")
+    learn.model[2] = torch.nn.Linear(2, 2)
+    with pytest.raises(ConfigError, match="vision_network builds another one"):
+        learn.export(tmp_path / "x.laminar")
+    assert not (tmp_path / "x.laminar").exists()
+
+
+def test_a_loaded_network_goes_on_training_in_the_groups_it_had(folder: Path, tmp_path: Path) -> None:
+    dls = loaders(folder)
+    loaded = load_learner(vision_learner(dls, xresnet_small).export(tmp_path / "x.laminar"))
+    with pytest.raises(ConfigError, match="there was nothing to validate"):
+        loaded.validate()
+    with pytest.raises(ConfigError, match=r"the training loader gives no batch: 0 items, .* learn.dls = "):
+        loaded.fit(1)
+    loaded.dls = dls
+    assert len(loaded.param_groups()) == 3
