@@ -55,6 +55,7 @@ from laminar.callbacks.schedule import (
 )
 from laminar.callbacks.short_epoch import ShortEpochCallback
 from laminar.callbacks.show_graph import ShowGraphCallback
+from laminar.callbacks.small_loss import SmallLossSelection
 from laminar.callbacks.swa import SWA
 from laminar.callbacks.tensorboard import TensorBoardCallback
 from laminar.callbacks.throughput import EpochSpeed, ThroughputMonitor
@@ -138,6 +139,7 @@ __all__ = [
     "CutMix",
     "ManifoldMixUp",
     "LabelSmoothing",
+    "SmallLossSelection",
     "AMPMode",
     "ChannelsLast",
     "GradientAccumulation",
