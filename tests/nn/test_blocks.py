@@ -9,7 +9,8 @@ from torch import nn
 
 from laminar.core.errors import ConfigError
 from laminar.nn.attention import SimpleSelfAttention
-from laminar.nn.blocks import ConvLayer, NormType, ResBlock, activation_gain, init_default
+from laminar.nn.blocks import ConvLayer, NormType, activation_gain, init_default
+from laminar.nn.residual import ResBlock
 
 
 def mean_square(values: torch.Tensor) -> float:

@@ -1,5 +1,7 @@
 """Losses that decode, and layers."""
 
+from laminar.nn.attention import SelfAttention, SimpleSelfAttention
+from laminar.nn.blocks import AvgPool, BatchNorm, ConvLayer, InstanceNorm, NormType, init_default
 from laminar.nn.class_weights import class_weights
 from laminar.nn.decoding import activation_of, decodes_of, item_losses, loss_name
 from laminar.nn.dice import DiceLoss
@@ -42,8 +44,21 @@ from laminar.nn.parameters import (
     params,
     requires_grad,
 )
+from laminar.nn.residual import ResBlock
+from laminar.nn.upsampling import PixelShuffle_ICNR, icnr_init
 
 __all__ = [
+    "PixelShuffle_ICNR",
+    "icnr_init",
+    "ResBlock",
+    "AvgPool",
+    "BatchNorm",
+    "ConvLayer",
+    "InstanceNorm",
+    "NormType",
+    "init_default",
+    "SelfAttention",
+    "SimpleSelfAttention",
     "class_weights",
     "Module",
     "apply_init",

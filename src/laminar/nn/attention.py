@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-__all__ = ["SimpleSelfAttention"]
+__all__ = ["SelfAttention", "SimpleSelfAttention"]
 
 
 class SimpleSelfAttention(nn.Module):
@@ -40,3 +40,31 @@ class SimpleSelfAttention(nn.Module):
             weighted = self.conv(places)
         covariance = torch.bmm(places, places.transpose(1, 2))
         return x + self.gamma * torch.bmm(covariance, weighted).reshape(x.shape)
+
+
+class SelfAttention(nn.Module):
+    """Let every place of a feature map look at all others, by queries, keys and values.
+
+    Zhang et al., "Self-Attention Generative Adversarial Networks", 2018. What is found is added times gamma, which
+    starts at 0, so that the layer starts as the identity. Memory grows with the square of the number of places.
+
+    Args:
+        n_channels: channels in and out; queries and keys have an eighth of them.
+    """
+
+    def __init__(self, n_channels: int):
+        super().__init__()
+        narrow = max(1, n_channels // 8)
+        self.query, self.key, self.value = (
+            parametrizations.spectral_norm(nn.Conv1d(n_channels, width, 1, bias=False))
+            for width in (narrow, narrow, n_channels)
+        )
+        self.gamma = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mix the places of ``[batch, channels, ...]``."""
+        places = x.flatten(2)
+        # [batch, looked at, looking]: each column sums to 1
+        attention = torch.softmax(self.query(places).transpose(1, 2) @ self.key(places), dim=1)
+        found: Tensor = (self.value(places) @ attention).reshape(x.shape)
+        return x + self.gamma * found

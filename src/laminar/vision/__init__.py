@@ -72,6 +72,8 @@ from laminar.vision.lighting import grayscale, hsv2rgb, rgb2hsv
 from laminar.vision.models.body import adapt_channels, body_splitter, create_body, cut_model, num_features
 from laminar.vision.models.head import create_head
 from laminar.vision.models.pretrained import find_weights, pretrained_body
+from laminar.vision.models.scales import BodyScales
+from laminar.vision.models.unet import DynamicUnet, UnetBlock, UnetOptions
 from laminar.vision.models.xresnet import (
     XResNet,
     xresnet18,
@@ -102,8 +104,17 @@ from laminar.vision.side_by_side import (
     show_views_with_predictions,
 )
 from laminar.vision.turning import DihedralItem, FlipItem
+from laminar.vision.unet import UnetLearnerOptions, create_unet_model, unet_learner, unet_network
 
 __all__ = [
+    "BodyScales",
+    "DynamicUnet",
+    "UnetBlock",
+    "UnetOptions",
+    "UnetLearnerOptions",
+    "create_unet_model",
+    "unet_learner",
+    "unet_network",
     "DeterministicDihedral",
     "DeterministicDraw",
     "DeterministicFlip",

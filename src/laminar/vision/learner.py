@@ -66,7 +66,7 @@ def create_vision_model(
         WeightsError: the weights cannot be found, or do not fit.
     """
     check_keywords(head, HeadOptions, "create_vision_model")
-    body = _body(arch, pretrained, weights, cut, n_in).body
+    body = found_body(arch, pretrained, weights, cut, n_in).body
     return _with_head(body, n_out, n_in, init, custom_head, head)
 
 
@@ -91,10 +91,11 @@ def vision_network(
 vision_network.splitter = body_splitter  # type: ignore[attr-defined]  # with which a loaded learner goes on training
 
 
-def _body(arch: Arch, pretrained: bool, weights: Weights, cut: Cut, n_in: int) -> PretrainedBody:
+def found_body(arch: Arch, pretrained: bool, weights: Weights, cut: Cut, n_in: int) -> PretrainedBody:
+    """The body of `arch`, with weights if they are wanted."""
     if pretrained or weights is not None:
         return pretrained_body(arch, weights, n_in, cut)
-    return PretrainedBody(create_body(arch, n_in, cut), None, None)
+    return PretrainedBody(create_body(arch, n_in, cut), None, None, pretrained=False)
 
 
 def _with_head(
@@ -163,34 +164,60 @@ def vision_learner(
         learn.fine_tune(3)
     """
     check_keywords(options, [*_OWN_ARGUMENTS, *VisionLearnerOptions.__annotations__], "vision_learner")
-    _check_order(dls)
+    check_order(dls, "vision_learner")
     head_options: Any = {name: value for name, value in options.items() if name in HeadOptions.__annotations__}
     learner_options: Any = {name: value for name, value in options.items() if name not in head_options}
     if not isinstance(pretrained, bool):
         weights, pretrained = pretrained, True
     n_in = channels_of(dls) if n_in is None else n_in
     n_out = int(dls.c) if n_out is None else n_out
-    found = _body(arch, pretrained, weights, cut, n_in)
+    found = found_body(arch, pretrained, weights, cut, n_in)
     model = _with_head(found.body, n_out, n_in, init, custom_head, head_options)
+    learn = learner_around(dls, model, found, normalize, channels_last, learner_options)
+    if custom_head is None:
+        learn.model_recipe = (vision_network, network_recipe(arch, n_out, n_in, cut, head_options))
+    return learn
+
+
+def learner_around(
+    dls: Any, model: nn.Module, found: PretrainedBody, normalize: bool, channels_last: bool | None, options: Any
+) -> Learner:
+    """A learner of a network with a body: pictures normalised as the body wants them, a pretrained body frozen.
+
+    Args:
+        dls: loaders, which are not changed.
+        model: its first child is the body.
+        found: the body, and what it wants.
+        normalize: see `vision_learner`, as the following.
+        channels_last: of the weights.
+        options: arguments of `Learner`.
+    """
     if channels_last or (channels_last is None and is_convolutional(model)):
         model = model.to(memory_format=torch.channels_last)
     given = dls
     if normalize:
         dls = normalized(dls, found.mean, found.std)
-    learn = Learner(dls, model, **{"splitter": body_splitter, **learner_options})
+    learn = Learner(dls, model, **{"splitter": body_splitter, **options})
     if dls is not given:  # loaders that come later are normalised alike
         learn.model_tfms = [dls.train.after_batch.find(Normalize)]
-    if custom_head is None:
-        learn.model_recipe = (vision_network, _recipe(arch, n_out, n_in, cut, head_options))
-    return learn.freeze() if pretrained or weights is not None else learn
+    return learn.freeze() if found.pretrained else learn
 
 
-def _check_order(dls: Any) -> None:
+def check_order(dls: Any, called: str) -> None:
+    """Refuse an architecture in the place of the loaders.
+
+    Args:
+        dls: what was given first.
+        called: the function it was given to.
+
+    Raises:
+        ConfigError: with how to write it.
+    """
     if callable(dls) or isinstance(dls, str):
         name = arch_name(dls)
         raise ConfigError(
-            "vision_learner takes the loaders first, then what makes the network:"
-            f" vision_learner(dls, {name}). In place of the loaders it got {name}."
+            f"{called} takes the loaders first, then what makes the network:"
+            f" {called}(dls, {name}). In place of the loaders it got {name}."
         )
 
 
@@ -199,13 +226,13 @@ _OWN_ARGUMENTS = (
 )  # fmt: skip
 
 
-def _recipe(arch: Arch, n_out: int, n_in: int, cut: Cut, head: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments with which `vision_network` makes the same network."""
+def network_recipe(arch: Arch, n_out: int, n_in: int, cut: Cut, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments with which `vision_network` or `unet_network` makes the same network, and `options` of its own."""
     name = arch_name(arch)
     home = "" if isinstance(arch, str) else getattr(arch, "__module__", "")
     if home.startswith(("torchvision.", "laminar.")) and named_arch(name) is arch:
         arch = name
-    return {"arch": arch, "n_out": n_out, "cut": cut, "n_in": n_in, **head}
+    return {"arch": arch, "n_out": n_out, "cut": cut, "n_in": n_in, **options}
 
 
 def channels_of(dls: Any) -> int:

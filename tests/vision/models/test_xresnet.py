@@ -9,7 +9,7 @@ from torch import nn
 from laminar.core.errors import ConfigError, WeightsError
 from laminar.data.glyph_characters import DEMO_CHARACTERS, PRETRAINING_CHARACTERS, class_name
 from laminar.data.glyphs import GENERATOR_VERSION, glyph_item
-from laminar.nn.blocks import ResBlock
+from laminar.nn.residual import ResBlock
 from laminar.vision.models.shipped import load_shipped, shipped_names, shipped_weights
 from laminar.vision.models.xresnet import (
     XResNet,

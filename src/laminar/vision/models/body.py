@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -13,13 +12,16 @@ from torchvision import models as torchvision_models
 
 from laminar.core.errors import ConfigError, suggest
 from laminar.vision.models import xresnet
+from laminar.vision.models.measuring import channels_in, on_meta
 
 __all__ = [
     "Arch",
     "Body",
     "Cut",
+    "Grouped",
     "adapt_channels",
     "arch_name",
+    "body_groups",
     "body_splitter",
     "build_arch",
     "check_arch",
@@ -47,6 +49,8 @@ _HEAD_LAYERS = (
     nn.LogSoftmax,
 )
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+# Sides of the pictures that networks are measured with: the least that nearly all take; then what some insist on.
+MEASURED_SIZES = (64, 224, 299)
 # Where the first group of layers ends, counted in the body's children; others are halved.
 _FIRST_GROUP = {"ResNet": 6, "SqueezeNet": 5, "DenseNet": 7, "VGG": 22, "AlexNet": 6, "XResNet": 3}
 
@@ -62,6 +66,14 @@ class Body(nn.Sequential):
     def __init__(self, *layers: Any, first_group: int | None = None) -> None:
         super().__init__(*layers)
         self.first_group = first_group
+
+
+@runtime_checkable
+class Grouped(Protocol):
+    """A body that knows which of its layers are early and which late."""
+
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """Parameters of the early and of the late layers."""
 
 
 def arch_name(arch: Arch) -> str:
@@ -240,18 +252,6 @@ def _weights_for(weight: Tensor, n_in: int) -> Tensor:
     return torch.cat([weight, weight.new_zeros(len(weight), n_in - 3, *weight.shape[2:])], 1)
 
 
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside; each layer's own mode comes back."""
-    modes = {part: part.training for part in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for part, mode in modes.items():
-            part.training = mode
-
-
 def num_features(body: nn.Module, n_in: int | None = None) -> int:
     """How many features `body` gives, found by passing the shape of a picture through it; nothing is computed.
 
@@ -262,22 +262,18 @@ def num_features(body: nn.Module, n_in: int | None = None) -> int:
     Raises:
         ConfigError: the result is not ``[batch, features, height, width]``.
     """
-    if n_in is None:
-        n_in = next((part.in_channels for part in body.modules() if isinstance(part, nn.Conv2d)), 3)
-    tensors = {**dict(body.named_parameters()), **dict(body.named_buffers())}
-    on_meta = {name: torch.empty_like(value, device="meta") for name, value in tensors.items()}
+    n_in = channels_in(body) if n_in is None else n_in
     failure: Exception | None = None
-    with _evaluating(body), torch.no_grad():
-        for size in (64, 224, 299):  # the least that nearly all take; then what some insist on
-            try:
-                out = torch.func.functional_call(body, on_meta, torch.empty(1, n_in, size, size, device="meta"))
-                break
-            except (RuntimeError, ValueError, AssertionError) as error:
-                failure = error
-        else:
-            raise ConfigError(
-                f"the body cannot be run on a picture with {n_in} channels: {failure}. Pass cut= (see create_body)."
-            ) from failure
+    for size in MEASURED_SIZES:
+        try:
+            out = on_meta(body, torch.empty(1, n_in, size, size, device="meta"))
+            break
+        except (RuntimeError, ValueError, AssertionError) as error:
+            failure = error
+    else:
+        raise ConfigError(
+            f"the body cannot be run on a picture with {n_in} channels: {failure}. Pass cut= (see create_body)."
+        ) from failure
     if not isinstance(out, Tensor) or out.ndim != 4:
         shape = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
         raise ConfigError(
@@ -293,10 +289,18 @@ def body_splitter(model: nn.Module) -> list[list[nn.Parameter]]:
     children is one group.
     """
     body, *head = model.children()
+    rest = [parameter for layer in head for parameter in layer.parameters()]
+    return [*body_groups(body), rest]
+
+
+def body_groups(body: nn.Module) -> list[list[nn.Parameter]]:
+    """Early and late layers of a body; one group for a body of fewer than four children."""
+    if isinstance(body, Grouped):
+        return body.layer_groups()
     layers = list(body.children())
     first = getattr(body, "first_group", None) or (len(layers) // 2 if len(layers) >= 4 else 0)
     groups = [layers[:first], layers[first:]] if first else [[body]]
-    return [[parameter for layer in group for parameter in layer.parameters()] for group in [*groups, head]]
+    return [[parameter for layer in group for parameter in layer.parameters()] for group in groups]
 
 
 def accepts(arch: Callable[..., Any], argument: str) -> bool:

@@ -61,11 +61,12 @@ class FoundWeights:
 
 @dataclass(frozen=True)
 class PretrainedBody:
-    """A body with weights, and the statistics to normalise its input with, one for each channel; None when unknown."""
+    """A body, and the statistics to normalise its input with, one for each channel; None when unknown."""
 
     body: nn.Module
     mean: Numbers | None
     std: Numbers | None
+    pretrained: bool = True
 
 
 def pretrained_body(arch: Arch, weights: Weights = None, n_in: int = 3, cut: Cut = None) -> PretrainedBody:

@@ -6,7 +6,8 @@ from typing import TypedDict, Unpack
 from torch import nn
 
 from laminar.core.errors import ConfigError, WeightsError, check_keywords
-from laminar.nn.blocks import ConvLayer, ResBlock
+from laminar.nn.blocks import ConvLayer
+from laminar.nn.residual import ResBlock
 from laminar.vision.models.shipped import load_shipped, shipped_weights
 
 __all__ = [

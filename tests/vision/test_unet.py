@@ -1,0 +1,80 @@
+"""From pictures and masks to a network that draws masks."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from laminar.core.errors import ConfigError
+from laminar.core.types import TensorMask
+from laminar.data.glyphs import make_glyph_scenes
+from laminar.data.loaders import DataLoaders
+from laminar.data.normalize import Normalize
+from laminar.learner.loading import load_learner
+from laminar.metrics import DiceMulti, foreground_acc
+from laminar.nn.blocks import NormType
+from laminar.vision import SegmentationDataLoaders, xresnet_small
+from laminar.vision.unet import unet_learner
+
+CODES = ["background", "glyph"]
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> DataLoaders:
+    folder = make_glyph_scenes(tmp_path_factory.mktemp("scenes"), "♥", train=32, valid=16, size=48)
+    files = sorted((folder / "images").iterdir())
+    return SegmentationDataLoaders.from_label_func(
+        folder, files, mask_beside, codes=CODES, bs=8, valid_pct=0.25, seed=1, device="cpu"
+    )
+
+
+def mask_beside(path: Path) -> Path:
+    return path.parents[1] / "masks" / f"{path.stem}.png"
+
+
+def test_a_u_net_learns_to_find_glyphs_and_predicts_the_same_after_an_export(
+    scenes: DataLoaders, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    learn = unet_learner(
+        scenes, xresnet_small, metrics=[DiceMulti(), foreground_acc], path=tmp_path, norm_type=NormType.Batch
+    )
+    assert not next(learn.model.encoder.parameters()).requires_grad
+    assert scenes.train.after_batch.find(Normalize) is None
+    assert learn.dls.train.after_batch.find(Normalize) is not None
+    with learn.no_bar(), learn.no_logging():
+        before = learn.validate()[1]
+        learn.fit_one_cycle(4, 5e-3)
+        _, dice, foreground = learn.validate()
+    assert dice > max(0.8, before + 0.2)
+    assert foreground > 0.7
+    assert len(learn.show_results(max_n=2)) == 4
+
+    picture = scenes.valid_ds.items[0]
+    mask, decided, probabilities = learn.predict(picture)
+    assert type(mask) is TensorMask
+    assert decided.shape == (48, 48)
+    assert probabilities.shape == (2, 48, 48)
+    loaded = load_learner(learn.export("masks.laminar"))
+    torch.testing.assert_close(loaded.predict(picture)[2], probabilities, rtol=1e-4, atol=1e-5)
+
+
+def test_arguments_are_checked(scenes: DataLoaders) -> None:
+    with pytest.raises(TypeError, match=r"unet_learner.*'blurr'. Did you mean 'blur'"):
+        unet_learner(scenes, xresnet_small, blurr=True)  # type: ignore[call-arg]
+    with pytest.raises(ConfigError, match=r"unet_learner\(dls, xresnet_small\)"):
+        unet_learner(xresnet_small, scenes)  # type: ignore[arg-type]
+
+
+def test_a_u_net_from_scratch_is_trained_whole_and_normalised_by_the_data(scenes: DataLoaders) -> None:
+    def body() -> nn.Sequential:
+        layers: list[nn.Module] = []
+        for ins, outs in [(3, 4), (4, 8)]:
+            layers += [nn.Conv2d(ins, outs, 3, stride=2, padding=1), nn.ReLU()]
+        return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+    learn: Any = unet_learner(scenes, body, pretrained=False, n_out=2, y_range=(0.0, 1.0), self_attention=True)
+    assert all(parameter.requires_grad for parameter in learn.model.parameters())
+    assert learn.model(torch.rand(1, 3, 21, 30)).shape == (1, 2, 21, 30)
