@@ -36,6 +36,7 @@ from laminar.callbacks.recorder import Recorder
 from laminar.callbacks.resizing import ProgressiveResizing
 from laminar.callbacks.rnn import ModelResetter, RNNCallback, RNNRegularizer, rnn_cbs
 from laminar.callbacks.sam import SAM
+from laminar.callbacks.save_preds import SavePredsCallback
 from laminar.callbacks.schedule import (
     ParamScheduler,
     SchedCos,
@@ -113,6 +114,7 @@ __all__ = [
     "minimum",
     "steep",
     "GatherPredsCallback",
+    "SavePredsCallback",
     "FetchPredsCallback",
     "CollectDataCallback",
     "ProgressiveResizing",

@@ -2,6 +2,7 @@
 
 from laminar.core.adapters import AlbumentationsTransform, KorniaTransform, TorchvisionTransform
 from laminar.core.arrays import ArrayBase, ArrayImage, ArrayImageBase, ArrayImageBW, ArrayMask
+from laminar.core.batch_files import BatchWriter, SavedBatches
 from laminar.core.device import (
     apply,
     default_device,
@@ -75,6 +76,8 @@ from laminar.core.types import (
 )
 
 __all__ = [
+    "BatchWriter",
+    "SavedBatches",
     "ArrayBase",
     "ArrayImage",
     "ArrayImageBW",

@@ -9,6 +9,8 @@ from typing import Any
 from torch import Tensor
 
 from laminar.callbacks.predictions import EvaluateCallback, GatherPredsCallback
+from laminar.callbacks.save_preds import SavePredsCallback
+from laminar.core.batch_files import SavedBatches
 from laminar.core.device import to_device
 from laminar.core.errors import ConfigError, describe
 from laminar.core.seed import get_random_states, set_random_states
@@ -78,17 +80,22 @@ def get_preds(
     act: Callable[[Any], Any] | None = None,
     cbs: Callbacks = None,
     with_items: bool = False,
+    saving: SavePredsCallback | None = None,
 ) -> tuple[Any, ...]:
-    """Predict everything in `dl`; see `Learner.get_preds`."""
-    gather = GatherPredsCallback(with_input, with_loss, with_items)
-    learn._evaluate(dl, [*as_list(cbs), gather])
-    if gather.preds is None:
+    """Predict everything in `dl`; see `Learner.get_preds`. What `saving` writes is not kept in memory."""
+    saving = saving or SavePredsCallback()
+    saved_preds, saved_targets = saving.save_preds is not None, saving.save_targs is not None
+    gather = GatherPredsCallback(with_input, with_loss, with_items, not saved_preds, not saved_targets)
+    read = saving.act = act or _for_each_output(activation_of(learn.loss_func))
+    learn._evaluate(dl, [*as_list(cbs), gather, *([saving] if saved_preds or saved_targets else [])])
+    if gather.preds is None and saving.preds is None:
         raise ConfigError("there was nothing to predict: the loader gave no batch.")
-    preds = (act or _for_each_output(activation_of(learn.loss_func)))(gather.preds)
+    preds = saving.preds if saving.preds is not None else read(gather.preds)
     result = [gather.inputs] if with_input else []
-    result += [preds, gather.targets]
+    result += [preds, saving.targets if saved_targets else gather.targets]
     if with_decoded:
-        result.append(_for_each_output(decodes_of(learn.loss_func))(preds))
+        decode = _for_each_output(decodes_of(learn.loss_func))
+        result.append(preds.map(decode) if isinstance(preds, SavedBatches) else decode(preds))
     if with_loss:
         result.append(gather.losses)
     if with_items:
