@@ -59,7 +59,6 @@ from torchvision.models.mobilenetv2 import mobilenet_v2
 from torchvision.models.mobilenetv3 import mobilenet_v3_large, mobilenet_v3_small
 
 from laminar.callbacks import (
-    SavePredsCallback,
     EMA,
     SAM,
     SWA,
@@ -107,6 +106,7 @@ from laminar.callbacks import (
     RNNCallback,
     RNNRegularizer,
     SaveModelCallback,
+    SavePredsCallback,
     SchedCos,
     SchedExp,
     SchedLin,
@@ -141,7 +141,6 @@ from laminar.callbacks import (
     warmup,
 )  # fmt: skip
 from laminar.core import (
-    SavedBatches,
     AlbumentationsTransform,
     ArrayBase,
     ArrayImage,
@@ -161,6 +160,7 @@ from laminar.core import (
     MultiCategory,
     Pipeline,
     RandTransform,
+    SavedBatches,
     Separately,
     ShowTitle,
     TensorBase,
