@@ -168,6 +168,56 @@ def test_a_model_without_a_recipe_says_how_to_give_one(tmp_path):
         learn.export()
 
 
+class Scaled(nn.Sequential):
+    def forward(self, x):
+        return super().forward(x) * getattr(self, "scale", 1.0)
+
+
+def build_scaled(width=4):
+    return Scaled(*build_model(width))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda model: model.append(nn.Softplus()), r"4: Softplus\(.*\) / nothing"),
+        (lambda model: model.__setitem__(2, nn.Tanh()), r"2: Tanh\(\) / ReLU\(\)"),
+        (lambda model: model.__setitem__(3, nn.Linear(4, 3)), r"3: Linear\(.*out_features=3.*out_features=2"),
+        (lambda model: setattr(model[1], "eps", 1.0), r"1: BatchNorm1d\(4, eps=1\.0"),
+        (lambda model: setattr(model, "scale", 3.0), "gives other outputs"),
+    ],
+)
+def test_a_model_that_was_changed_is_not_exported_as_it_was(tmp_path, change, said):
+    learn = learner(tmp_path)
+    learn.model_recipe, learn.model = (build_scaled, {"width": 4}), build_scaled()
+    learn.export()
+    change(learn.model)
+    training = [part.training for part in learn.model.modules()]
+    with pytest.raises(ConfigError, match=f"build_scaled of learn.model_recipe.*{said}.*trust="):
+        learn.export()
+    assert [part.training for part in learn.model.modules()] == training
+
+
+def test_a_model_that_a_recipe_does_not_build_is_not_exported(tmp_path):
+    learn = learner(tmp_path)
+    learn.model_recipe = (build_model, {"breadth": 4})
+    with pytest.raises(ConfigError, match=r"build_model raises TypeError: .*breadth"):
+        learn.export()
+
+
+def test_what_only_matters_in_training_and_files_that_are_gone_hinder_no_export(tmp_path, monkeypatch):
+    learn = learner(tmp_path)
+    learn.model[1].momentum = 0.5
+
+    def gone(self, index):
+        raise FileNotFoundError(f"number {index}")
+
+    monkeypatch.setattr(Datasets, "__getitem__", gone)
+    with pytest.raises(FileNotFoundError):
+        learn.dls.one_batch()
+    assert load_learner(learn.export(), trust=TRUST).model[1].momentum == 0.1
+
+
 def test_batches_from_elsewhere_cannot_be_exported(tmp_path):
     batch = (torch.zeros(2, 1), torch.tensor([0, 1]))
     learn = Learner(DataLoaders([batch], [batch], types=(torch.Tensor, TensorCategory), device="cpu"), build_model())

@@ -14,13 +14,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 import laminar
-from laminar.core.errors import ConfigError, DataError, WeightsError
+from laminar.core.errors import ConfigError
 from laminar.core.recipe import call_recipe, inference_recipe, to_recipe
-from laminar.learner.rebuilding import rebuilt_model
+from laminar.learner.same_model import check_same_model
 from laminar.nn.decoding import decoding_equal, loss_name
 
 __all__ = ["FORMAT", "FORMAT_VERSION", "MANIFEST", "MODEL", "TENSORS", "ModelRecipe", "export_learner"]
@@ -41,12 +42,16 @@ class Exportable(Protocol):
     dls: Any
     model_recipe: ModelRecipe | None
 
+    @property
+    def device(self) -> torch.device: ...
+
 
 def export_learner(learn: Exportable, file: Path) -> None:
     """Write what `learn` predicts with to `file`; replaced as a whole, or not at all.
 
     Raises:
-        ConfigError: something cannot be written as data; the message says what, and what to do.
+        ConfigError: something cannot be written as data, or the model was changed since the learner was made; the
+            message says what, and what to do.
     """
     tensors: dict[str, Tensor] = {}
     manifest = {
@@ -57,8 +62,9 @@ def export_learner(learn: Exportable, file: Path) -> None:
         "loss": _loss_data(learn.loss_func, tensors),
         "data": inference_recipe(learn.dls, tensors),
     }
+    assert learn.model_recipe is not None, "a model without one cannot be written"
+    check_same_model(learn, *learn.model_recipe)
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in learn.model.state_dict().items()}
-    _check_rebuilt(learn, weights, file)
     file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_name(f"{file.name}.{os.getpid()}.tmp")
     try:
@@ -80,36 +86,6 @@ def _model_data(recipe: ModelRecipe | None, tensors: dict[str, Tensor]) -> Any:
         )
     build, arguments = recipe
     return call_recipe(build, arguments, tensors)
-
-
-def _check_rebuilt(learn: Exportable, weights: dict[str, Tensor], file: Path) -> None:
-    """Build the model anew, as loading will, and compare: it may have been changed since its recipe was written.
-
-    Raises:
-        ConfigError: it is another one.
-    """
-    assert learn.model_recipe is not None
-    build, arguments = learn.model_recipe
-    remedy = (
-        "It was changed since it was made. For a model of your own, name a function that builds it and its arguments:"
-        " learn.model_recipe = (build_model, {...})."
-    )
-    try:
-        rebuilt = rebuilt_model(build, arguments, weights, file)
-    except (WeightsError, DataError) as error:
-        raise ConfigError(f"the model cannot be exported: {build.__name__} builds another one. {remedy}") from error
-    ours, theirs = _layers(learn.model), _layers(rebuilt)
-    for name in [*ours, *theirs]:
-        if ours.get(name) != theirs.get(name):
-            raise ConfigError(
-                f"the model cannot be exported: its layer {name!r} is {ours.get(name, 'missing')}, but"
-                f" {build.__name__} builds {theirs.get(name, 'none')}. {remedy}"
-            )
-
-
-def _layers(model: nn.Module) -> dict[str, str]:
-    """Each module by name: its class, and what it says of itself."""
-    return {name: f"{type(module).__name__}({module.extra_repr()})" for name, module in model.named_modules()}
 
 
 def _loss_data(loss_func: Any, tensors: dict[str, Tensor]) -> Any:

@@ -285,7 +285,7 @@ class Learner(Predicting):
             Where it is; `load_learner` reads it.
 
         Raises:
-            ConfigError: something cannot be written as data; the message says what, and what to do.
+            ConfigError: something cannot be written as data, or the model was changed since the learner was made.
         """
         file = self.path / fname
         export_learner(self, file)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from torch import nn
 
-__all__ = ["TARGET_NAMES", "call_model", "makes_own_loss", "named_inputs"]
+__all__ = ["TARGET_NAMES", "call_model", "evaluating", "makes_own_loss", "named_inputs"]
 
 TARGET_NAMES = ("labels", "label", "targets", "target")
 """What targets are called in batches that are mappings."""
@@ -25,6 +26,18 @@ def call_model(model: nn.Module, inputs: tuple[Any, ...]) -> Any:
         if by_name is not None:
             return model(**by_name)
     return model(*inputs)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside; each layer's own mode comes back."""
+    modes = {part: part.training for part in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
 
 
 def named_inputs(model: nn.Module, batch: Mapping[str, Any]) -> dict[str, Any] | None:

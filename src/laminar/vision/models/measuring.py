@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["channels_in", "evaluating", "on_meta"]
+from laminar.nn.calling import evaluating
 
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside; each layer's own mode comes back."""
-    modes = {part: part.training for part in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for part, mode in modes.items():
-            part.training = mode
+__all__ = ["channels_in", "on_meta"]
 
 
 def on_meta(module: nn.Module, *inputs: Tensor) -> Any:
