@@ -14,7 +14,7 @@ from laminar.core.errors import ConfigError, DataError
 from laminar.core.seed import get_random_states, no_random, set_random_states
 from laminar.core.types import plain
 from laminar.learner.check import few_items
-from laminar.learner.loop import length_of
+from laminar.learner.course import length_of
 from laminar.learner.model_input import parts_of
 from laminar.nn.calling import call_model, evaluating
 
