@@ -35,6 +35,7 @@ class MixHandler(Callback):
         if not alpha > 0:
             raise ConfigError(f"{type(self).__name__}(alpha={alpha}): alpha must be above 0.")
         self.alpha = alpha
+        self._beta = torch.distributions.Beta(alpha, alpha)  # making one costs more than all it draws for a batch
         self._shares = torch.ones(1)
         self._others: tuple[Any, ...] | None = None
 
@@ -125,7 +126,7 @@ class MixUp(MixHandler):
         """Shares for a batch: ``[n]``, or ``[1]`` where the loss cannot be asked for single items."""
         classes = any(not target.is_floating_point() for target in self.yb)
         single = not classes or gives_item_losses(self.learn.loss_func)
-        share = torch.distributions.Beta(self.alpha, self.alpha).sample((len(order) if single else 1,))
+        share = self._beta.sample((len(order) if single else 1,))
         return torch.maximum(share, 1 - share).to(order.device)
 
 
@@ -145,7 +146,7 @@ class CutMix(MixHandler):
         pictures = [part for part in inputs if _is_picture(part)]
         if not pictures:
             raise ConfigError(f"CutMix needs pictures [batch, channels, height, width], got {describe(inputs)}.")
-        share = torch.distributions.Beta(self.alpha, self.alpha).sample().item()
+        share = self._beta.sample().item()
         y, x = torch.rand(2).tolist()
         top, bottom = _span(pictures[0].shape[-2], math.sqrt(1 - share), y)
         left, right = _span(pictures[0].shape[-1], math.sqrt(1 - share), x)

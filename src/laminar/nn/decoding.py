@@ -212,7 +212,7 @@ def unreduced(loss_func: LossFunction, pred: Any, *targets: Any) -> Tensor:
             f"{loss_name(loss_func)} gives no loss for single items: it needs an attribute or an argument `reduction`"
             " that can be 'none'."
         )
-    return losses.reshape(n, -1).mean(dim=1)
+    return losses if losses.shape == (n,) else losses.reshape(n, -1).mean(dim=1)
 
 
 def item_losses(loss_func: LossFunction, pred: Any, *targets: Any) -> Tensor:
