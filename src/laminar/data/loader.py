@@ -20,6 +20,7 @@ from laminar.data.fetching import BatchRequest, Fetched, Fetcher
 from laminar.data.items import distinct_items, is_stream
 from laminar.data.loader_options import Device, LoaderOptions, Transforms
 from laminar.data.looking import Given, LooksAtItems, Peeks
+from laminar.data.prefetch import copied_ahead
 from laminar.data.workers import Workers
 
 __all__ = ["DataLoader", "TfmdDL"]
@@ -260,7 +261,7 @@ class DataLoader(LooksAtItems):
         workers, self._kept_workers = self._kept_workers or self._workers(), None  # nobody else's until we are done
         made_for = self._fetcher, self.device
         try:
-            yield from workers.answers(list(self._requests(seed, epoch, first)))
+            yield from copied_ahead(workers.answers(list(self._requests(seed, epoch, first))), self.device)
         finally:
             if self.persistent_workers and made_for == (self._fetcher, self.device):
                 self._kept_workers = workers
