@@ -34,8 +34,20 @@ def loaders(folder: Path, **options: Any) -> Any:
 @pytest.mark.parametrize("content", [b"", b"hello"])
 def test_one_bad_file_among_many_is_named_when_the_loaders_are_built(folder: Path, content: bytes) -> None:
     (folder / "valid" / "light" / "light4.png").write_bytes(content)
-    with pytest.raises(DataError, match=r"1 of 42 files cannot be read: .*light4\.png"):
+    with pytest.raises(DataError, match=r"light4\.png: cannot open this picture") as caught:
         loaders(folder)
+    assert "1 of 42 files cannot be read: " in caught.value.__notes__[-1]
+
+
+def test_all_bad_files_are_named_at_once_and_good_ones_of_rare_kinds_are_none(folder: Path) -> None:
+    for number in range(7):
+        (folder / "train" / "dark" / f"dark{number}.png").write_bytes(b"GIF89a")  # of the right kind, and too short
+    Image.new("RGB", (20, 20)).save(folder / "train" / "light" / "rare.ppm")
+    with pytest.raises(DataError, match=r"dark0\.png: cannot open") as caught:
+        loaders(folder)
+    note = caught.value.__notes__[-1]
+    assert "7 of 43 files cannot be read: " in note
+    assert "dark4.png and 2 more. Leave them out" in note
 
 
 def test_bad_files_that_are_to_be_skipped_do_not_stop_anything(folder: Path) -> None:

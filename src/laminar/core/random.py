@@ -40,10 +40,18 @@ def deterministic(function: F) -> F:
     return function
 
 
-def opens_only(function: F) -> F:
-    """Mark a reader of files as one that only opens them and decodes later, so that many can be tried beforehand."""
-    function.only_opens = True  # type: ignore[attr-defined]  # a mark, read with getattr
-    return function
+def opens_only(looks_right: Callable[[Any], bool]) -> Callable[[F], F]:
+    """Mark a reader of files as one that only opens them and decodes later, so that all can be tried beforehand.
+
+    Args:
+        looks_right: says of a source, for the price of its first bytes, that it can surely be opened.
+    """
+
+    def mark(function: F) -> F:
+        function.looks_right = looks_right  # type: ignore[attr-defined]  # a mark, read with getattr
+        return function
+
+    return mark
 
 
 def current_seed() -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from laminar.core.errors import DataError
@@ -94,44 +94,56 @@ def _check_known(raw: Any, transform: Categorize | MultiCategorize, vocab: Categ
 
 
 def check_files(loaders: Iterable[Any]) -> None:
-    """Open the files that are to be decoded later, without decoding them: what is no such file is named now.
+    """Look at the beginning of the files that are to be decoded later: what is no such file is named now.
 
-    Of very many files, or on a slow disk, as many are opened as a second allows, from all over the data; files that
-    are cut short show only when they are decoded (`DataLoaders.check`).
+    Of very many files, or on a slow disk, as many are looked at as a second allows, from all over each split; files
+    that are cut short show only when they are decoded (`DataLoaders.check`).
 
     Args:
         loaders: one for each split, training first.
 
     Raises:
-        DataError: some files cannot be read; names them.
+        DataError: a file cannot be read; a note names others.
+        OSError: so says the file system.
     """
-    ends = time.perf_counter() + _SECONDS
-    bad: list[str] = []
-    looked_at = 0
-    for loader in loaders:
-        for tl in getattr(loader.dataset, "tls", [loader.dataset]):
-            opens = next((step for step in getattr(tl, "tfms", ()) if _only_opens(step)), None)
-            if opens is None:
-                continue
-            before, count = tl.up_to(opens), len(tl)
-            for index in permutation(count, 0, 0):
-                if time.perf_counter() > ends:
-                    break
-                looked_at += 1
-                try:
-                    opens(before[index])
-                except (DataError, OSError) as error:
-                    bad.append(f"{name_of(item_at(tl.items, index))} ({str(error).splitlines()[0]})")
+    lists = [tl for loader in loaders for tl in getattr(loader.dataset, "tls", [loader.dataset])]
+    readers = [(tl, step) for tl in lists for step in getattr(tl, "tfms", ()) if _first_look(step) is not None]
+    total, begun = sum(len(tl) for tl, _ in readers), time.perf_counter()
+    bad: dict[str, Exception] = {}
+    looked_at = allowed = 0
+    for tl, reader in readers:
+        sources, allowed = tl.up_to(reader), allowed + len(tl)
+        for index in permutation(len(tl), 0, 0):
+            if time.perf_counter() - begun > _SECONDS * allowed / total:
+                break
+            source, looked_at = sources[index], looked_at + 1
+            if (error := _why_unreadable(reader, source)) is not None:
+                bad[name_of(source)] = error
     if bad:
-        shown = "; ".join(bad[:_NAMED]) + (f"; and {len(bad) - _NAMED} more" if len(bad) > _NAMED else "")
-        raise DataError(
-            f"{len(bad)} of {looked_at} files cannot be read: {shown}. Leave them out (verify_images finds them), or"
-            ' have them skipped: on_bad_item="skip".'
+        names = sorted(bad)
+        more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
+        bad[names[0]].add_note(
+            f"{len(bad)} of {looked_at} files cannot be read: {', '.join(names[:_NAMED])}{more}. Leave them out (verify_images(files) finds them), or have them"
+            ' skipped: on_bad_item="skip".'
         )
+        raise bad[names[0]]
 
 
-def _only_opens(step: Any) -> bool:
-    return bool(getattr(step, "only_opens", False) or getattr(step.enc, "only_opens", False))
+def _why_unreadable(reader: Any, source: Any) -> Exception | None:
+    """What `reader` raises for a source that does not look right at first sight."""
+    looks_right = _first_look(reader)
+    if looks_right is None or looks_right(source):
+        return None
+    try:
+        reader(source)
+    except (DataError, OSError) as error:
+        return error
+    return None
+
+
+def _first_look(step: Any) -> Callable[[Any], bool] | None:
+    """How to see that a step can open a source, for those that only open (see `laminar.core.random.opens_only`)."""
+    return getattr(step, "looks_right", None) or getattr(step.enc, "looks_right", None)
 
 
 def check_first_items(loaders: Iterable[Any]) -> None:

@@ -416,8 +416,8 @@ def _build(
                 kind(dataset, **{**options, **fitted, **split, "bs": val_bs or bs, "do_setup": False, **own})
             )
     if check:
-        check_first_items(loaders)
         check_files([loader for loader in loaders if loader.on_bad_item == "raise"])
+        check_first_items(loaders)
     return DataLoaders(*loaders, path=path, device=device)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from laminar.core.errors import ConfigError, DataError
@@ -40,9 +40,9 @@ class OpenImage(Transform):
         self.kind = kind
 
     @property
-    def only_opens(self) -> bool:
-        """Whether nothing is decoded yet, unless a class of the user's does so."""
-        return getattr(self.kind.create, "only_opens", False)
+    def looks_right(self) -> Callable[[Any], bool] | None:
+        """How to see of a file that it can be opened (see `opens_only`); None for a class that reads on its own."""
+        return getattr(self.kind.create, "looks_right", None)
 
     def encodes(self, x: object) -> Any:
         """Open."""

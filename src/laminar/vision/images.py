@@ -24,6 +24,7 @@ from laminar.core.types import TensorBase, TensorImage, TensorImageBW, TensorMas
 from laminar.data.transforms import ToTensor
 from laminar.vision import decoding
 from laminar.vision.decoding import Box, Header, Pixels, Resampling, Source
+from laminar.vision.first_bytes import begins_like_a_picture
 from laminar.vision.jpeg import cut_jpeg
 
 __all__ = [
@@ -74,7 +75,7 @@ class PILBase(Image.Image):
     _pixels: Pixels | None = None  # instead of Pillow's own memory, until that is needed
 
     @classmethod
-    @opens_only
+    @opens_only(begins_like_a_picture)
     @deterministic
     def create(cls, source: Any, mode: str | None = None) -> Self:
         """Make a picture of nearly anything.
