@@ -123,8 +123,8 @@ def check_files(loaders: Iterable[Any]) -> None:
         names = sorted(bad)
         more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
         bad[names[0]].add_note(
-            f"{len(bad)} of {looked_at} files cannot be read: {', '.join(names[:_NAMED])}{more}. Leave them out (verify_images(files) finds them), or have them"
-            ' skipped: on_bad_item="skip".'
+            f"{len(bad)} of {looked_at} files cannot be read: {', '.join(names[:_NAMED])}{more}. Leave them"
+            ' out (verify_images(files) finds them), or have them skipped: on_bad_item="skip".'
         )
         raise bad[names[0]]
 
