@@ -2,6 +2,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from matplotlib.axes import Axes
 from torch import nn
@@ -279,3 +280,22 @@ def test_loaders_that_come_later_are_normalised_as_the_model_expects(dls: DataLo
     learn.dls = dls  # as in progressive resizing
     assert learn.validate() == before
     assert not any(isinstance(step, Normalize) for step in dls.train.after_batch)
+
+
+def test_a_vision_transformer_of_timms_is_made_for_the_pictures_and_predicts_the_same_after_an_export(
+    make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    path = make_folder({"train": 4, "valid": 2})
+    dls = ImageDataLoaders.from_folder(path, item_tfms=Resize(32), bs=8, device="cpu")
+    weights = timm.create_model("vit_tiny_patch16_224").state_dict()
+    learn = vision_learner(dls, "vit_tiny_patch16_224", weights=weights, path=tmp_path)
+    mean, std = stats_of(learn.dls)
+    assert mean.tolist() == std.tolist() == [0.5, 0.5, 0.5]
+    assert not learn.model[0].model.blocks[0].attn.qkv.weight.requires_grad
+    assert all(p.requires_grad for p in learn.model[1].parameters())
+    with learn.no_bar(), learn.no_logging():
+        learn.fine_tune(1)
+    picture = dls.valid_ds.items[0]
+    expected = learn.predict(picture)[2]
+    loaded = load_learner(learn.export("vit.laminar"))
+    torch.testing.assert_close(loaded.predict(picture)[2], expected, rtol=1e-4, atol=1e-5)

@@ -70,6 +70,7 @@ from laminar.vision.learner import (
 )
 from laminar.vision.lighting import grayscale, hsv2rgb, rgb2hsv
 from laminar.vision.models.body import adapt_channels, body_splitter, create_body, cut_model, num_features
+from laminar.vision.models.expected_input import ExpectedInput, expected_input
 from laminar.vision.models.head import create_head
 from laminar.vision.models.pretrained import find_weights, pretrained_body
 from laminar.vision.models.scales import BodyScales
@@ -107,6 +108,8 @@ from laminar.vision.turning import DihedralItem, FlipItem
 from laminar.vision.unet import UnetLearnerOptions, create_unet_model, unet_learner, unet_network
 
 __all__ = [
+    "ExpectedInput",
+    "expected_input",
     "BodyScales",
     "DynamicUnet",
     "UnetBlock",

@@ -16,6 +16,7 @@ from laminar.learner.learner import Learner, LearnerOptions
 from laminar.vision.models.body import Arch, Cut, arch_name, body_splitter, create_body, named_arch, num_features
 from laminar.vision.models.head import create_head, init_head
 from laminar.vision.models.pretrained import PretrainedBody, Weights, pretrained_body
+from laminar.vision.models.timm_networks import TIMM_PREFIX, TimmBody
 
 __all__ = ["HeadOptions", "VisionLearnerOptions", "create_vision_model", "vision_learner", "vision_network"]
 
@@ -72,7 +73,13 @@ def create_vision_model(
 
 @builder
 def vision_network(
-    arch: Arch, n_out: int, *, cut: Cut = None, n_in: int = 3, **head: Unpack[HeadOptions]
+    arch: Arch,
+    n_out: int,
+    *,
+    cut: Cut = None,
+    n_in: int = 3,
+    size: tuple[int, int] | None = None,
+    **head: Unpack[HeadOptions],
 ) -> nn.Sequential:
     """The network that `create_vision_model` makes, without weights: what an export asks for, which fetches nothing.
 
@@ -81,21 +88,30 @@ def vision_network(
         n_out: outputs.
         cut: where to cut.
         n_in: channels of the pictures.
+        size: height and width of the pictures, for networks that must be told.
         **head: see `create_head`.
     """
     if n_in < 1 or n_out < 1:
         raise ConfigError(f"a network needs at least one channel and one output, got n_in={n_in} and n_out={n_out}")
-    return create_vision_model(arch, n_out, pretrained=False, cut=cut, n_in=n_in, init=None, **head)
+    check_keywords(head, HeadOptions, "vision_network")
+    body = found_body(arch, False, None, cut, n_in, size).body
+    return _with_head(body, n_out, n_in, None, None, head)
 
 
 vision_network.splitter = body_splitter  # type: ignore[attr-defined]  # with which a loaded learner goes on training
 
 
-def found_body(arch: Arch, pretrained: bool, weights: Weights, cut: Cut, n_in: int) -> PretrainedBody:
-    """The body of `arch`, with weights if they are wanted."""
+def found_body(
+    arch: Arch, pretrained: bool, weights: Weights, cut: Cut, n_in: int, size: tuple[int, int] | None = None
+) -> PretrainedBody:
+    """The body of `arch`, with weights if they are wanted, for pictures of `size` if it must be told."""
     if pretrained or weights is not None:
-        return pretrained_body(arch, weights, n_in, cut)
-    return PretrainedBody(create_body(arch, n_in, cut), None, None, pretrained=False)
+        found = pretrained_body(arch, weights, n_in, cut)
+    else:
+        found = PretrainedBody(create_body(arch, n_in, cut), None, None, pretrained=False)
+    if size is not None and isinstance(found.body, TimmBody):
+        found.body.fit_to(size)
+    return found
 
 
 def _with_head(
@@ -108,9 +124,18 @@ def _with_head(
 ) -> nn.Sequential:
     if custom_head is not None:
         return nn.Sequential(body, custom_head)
-    head = create_head(num_features(body, n_in), n_out, **options)
+    head = create_head(num_features(body, n_in), n_out, **_for_body(body, options))
     init_head(head, init)
     return nn.Sequential(body, head)
+
+
+def _for_body(body: nn.Module, options: HeadOptions) -> HeadOptions:
+    """Options of a head for features that may have been pooled already."""
+    if not (isinstance(body, TimmBody) and body.pooled):
+        return options
+    if options.get("pool") or options.get("concat_pool"):
+        raise ConfigError(f"{type(body.model).__name__} pools its features itself: leave out pool and concat_pool")
+    return {"lin_ftrs": [], **options, "pool": False}
 
 
 def vision_learner(
@@ -135,7 +160,8 @@ def vision_learner(
 
     Args:
         dls: loaders of pictures.
-        arch: a function that makes a network (``resnet34``, ``mobilenet_v2``, ``xresnet_small``), or its name.
+        arch: a function that makes a network (``resnet34``, ``mobilenet_v2``, ``xresnet_small``), or its name
+            (``"resnet18d"`` is timm's; ``"timm/resnet18"`` where torchvision has the name too).
         normalize: normalise pictures with the statistics the weights were trained with; where none are known, as
             without weights, with those of a training batch. Loaders that do so already, or whose batches do not say
             that they are pictures, are left as they are.
@@ -171,11 +197,12 @@ def vision_learner(
         weights, pretrained = pretrained, True
     n_in = channels_of(dls) if n_in is None else n_in
     n_out = int(dls.c) if n_out is None else n_out
-    found = found_body(arch, pretrained, weights, cut, n_in)
+    found = found_body(arch, pretrained, weights, cut, n_in, size_of(dls))
     model = _with_head(found.body, n_out, n_in, init, custom_head, head_options)
     learn = learner_around(dls, model, found, normalize, channels_last, learner_options)
     if custom_head is None:
-        learn.model_recipe = (vision_network, network_recipe(arch, n_out, n_in, cut, head_options))
+        recipe = network_recipe(arch, n_out, n_in, cut, found.body, head_options)
+        learn.model_recipe = (vision_network, recipe)
     return learn
 
 
@@ -226,20 +253,37 @@ _OWN_ARGUMENTS = (
 )  # fmt: skip
 
 
-def network_recipe(arch: Arch, n_out: int, n_in: int, cut: Cut, options: Mapping[str, Any]) -> dict[str, Any]:
+def network_recipe(
+    arch: Arch, n_out: int, n_in: int, cut: Cut, body: nn.Module, options: Mapping[str, Any]
+) -> dict[str, Any]:
     """The arguments with which `vision_network` or `unet_network` makes the same network, and `options` of its own."""
     name = arch_name(arch)
     home = "" if isinstance(arch, str) else getattr(arch, "__module__", "")
     if home.startswith(("torchvision.", "laminar.")) and named_arch(name) is arch:
         arch = name
-    return {"arch": arch, "n_out": n_out, "cut": cut, "n_in": n_in, **options}
+    if home.startswith("timm."):
+        arch = TIMM_PREFIX + name
+    size = body.size if isinstance(body, TimmBody) and body.fixed else None
+    return {"arch": arch, "n_out": n_out, "cut": cut, "n_in": n_in, "size": size, **options}
+
+
+def _shape_of(dls: Any) -> torch.Size | None:
+    """Shape of a batch of pictures; None where that cannot be seen."""
+    batch = dls.train.peek([0]) if hasattr(dls, "train") else next(iter(dls[0]))
+    first = batch[0] if isinstance(batch, tuple | list) else batch
+    return first.shape if isinstance(first, Tensor) and first.ndim == 4 else None
 
 
 def channels_of(dls: Any) -> int:
     """How many channels the pictures of `dls` have; 3 where that cannot be seen."""
-    batch = dls.train.peek([0]) if hasattr(dls, "train") else next(iter(dls[0]))
-    first = batch[0] if isinstance(batch, tuple | list) else batch
-    return int(first.shape[1]) if isinstance(first, Tensor) and first.ndim == 4 else 3
+    shape = _shape_of(dls)
+    return 3 if shape is None else int(shape[1])
+
+
+def size_of(dls: Any) -> tuple[int, int] | None:
+    """Height and width of the pictures of `dls`; None where that cannot be seen."""
+    shape = _shape_of(dls)
+    return None if shape is None else (int(shape[2]), int(shape[3]))
 
 
 def is_convolutional(model: nn.Module) -> bool:

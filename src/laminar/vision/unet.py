@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from laminar.core.errors import ConfigError, check_keywords
 from laminar.core.recipe import builder
 from laminar.learner.learner import Learner, LearnerOptions
-from laminar.vision.learner import channels_of, check_order, found_body, learner_around, network_recipe
+from laminar.vision.learner import channels_of, check_order, found_body, learner_around, network_recipe, size_of
 from laminar.vision.models.body import Arch, Cut, body_splitter
 from laminar.vision.models.pretrained import Weights
 from laminar.vision.models.unet import DynamicUnet, UnetOptions
@@ -59,7 +59,15 @@ _MODEL_ARGUMENTS = ("arch", "n_out", "img_size", "pretrained", "cut", "n_in", "w
 
 
 @builder
-def unet_network(arch: Arch, n_out: int, *, cut: Cut = None, n_in: int = 3, **unet: Unpack[UnetOptions]) -> DynamicUnet:
+def unet_network(
+    arch: Arch,
+    n_out: int,
+    *,
+    cut: Cut = None,
+    n_in: int = 3,
+    size: tuple[int, int] | None = None,
+    **unet: Unpack[UnetOptions],
+) -> DynamicUnet:
     """The network that `create_unet_model` makes, without weights: what an export asks for, which fetches nothing.
 
     Args:
@@ -67,11 +75,13 @@ def unet_network(arch: Arch, n_out: int, *, cut: Cut = None, n_in: int = 3, **un
         n_out: outputs for each pixel.
         cut: where to cut.
         n_in: channels of the pictures.
+        size: height and width of the pictures, for networks that must be told.
         **unet: see `DynamicUnet`.
     """
     if n_in < 1 or n_out < 1:
         raise ConfigError(f"a network needs at least one channel and one output, got n_in={n_in} and n_out={n_out}")
-    return create_unet_model(arch, n_out, pretrained=False, cut=cut, n_in=n_in, init=None, **unet)
+    check_keywords(unet, UnetOptions, "unet_network")
+    return DynamicUnet(found_body(arch, False, None, cut, n_in, size).body, n_out, init=None, **unet)
 
 
 unet_network.splitter = body_splitter  # type: ignore[attr-defined]  # with which a loaded learner goes on training
@@ -98,7 +108,8 @@ def unet_learner(
 
     Args:
         dls: loaders of pictures and masks, or of pictures and pictures.
-        arch: a function that makes a network (``resnet34``, ``mobilenet_v2``, ``xresnet_small``), or its name.
+        arch: a function that makes a network (``resnet34``, ``mobilenet_v2``, ``xresnet_small``), or its name, see
+            `vision_learner`.
         normalize: normalise pictures as the weights expect, see `vision_learner`.
         n_out: outputs for each pixel; None for what the data need: one for each class of the masks.
         pretrained: begin with the weights that belong to `arch`, see `vision_learner`.
@@ -129,10 +140,10 @@ def unet_learner(
         weights, pretrained = pretrained, True
     n_in = channels_of(dls) if n_in is None else n_in
     n_out = int(dls.c) if n_out is None else n_out
-    found = found_body(arch, pretrained, weights, cut, n_in)
+    found = found_body(arch, pretrained, weights, cut, n_in, size_of(dls))
     model = DynamicUnet(found.body, n_out, init=init, **unet)
     learn = learner_around(dls, model, found, normalize, channels_last, learner_options)
-    learn.model_recipe = (unet_network, network_recipe(arch, n_out, n_in, cut, unet))
+    learn.model_recipe = (unet_network, network_recipe(arch, n_out, n_in, cut, found.body, unet))
     return learn
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -13,6 +14,7 @@ from torchvision import models as torchvision_models
 from laminar.core.errors import ConfigError, suggest
 from laminar.vision.models import xresnet
 from laminar.vision.models.measuring import channels_in, on_meta
+from laminar.vision.models.timm_networks import TIMM_PREFIX, TimmBody, is_timm, timm_arch, timm_names
 
 __all__ = [
     "Arch",
@@ -82,7 +84,9 @@ def arch_name(arch: Arch) -> str:
 
 
 def named_arch(name: str) -> Callable[..., nn.Module]:
-    """The function of torchvision's, or of ours, that makes the classifier called `name`.
+    """The function of ours, of torchvision's or of timm's that makes the classifier called `name`.
+
+    A name that both have is torchvision's; ``"timm/resnet18"`` is timm's.
 
     Raises:
         ConfigError: there is none; the message gives the closest name.
@@ -93,7 +97,14 @@ def named_arch(name: str) -> Callable[..., nn.Module]:
         return found
     theirs = torchvision_models.list_models(module=torchvision_models)
     if name not in theirs:
-        raise ConfigError(f"no classifier is called {name!r}, in torchvision or here.{suggest(name, [*theirs, *ours])}")
+        timms = timm_names()
+        if name.startswith(TIMM_PREFIX) or name.partition(".")[0] in timms:
+            return timm_arch(name)
+        installed = "timm" if timms else "timm (which is not installed: pip install 'laminar[timm]')"
+        raise ConfigError(
+            f"no classifier is called {name!r}, here, in torchvision or in {installed}."
+            f"{suggest(name, [*theirs, *ours, *timms])}"
+        )
     builder: Callable[..., nn.Module] = torchvision_models.get_model_builder(name)
     return builder
 
@@ -151,7 +162,7 @@ def create_body(arch: Arch | nn.Module, n_in: int = 3, cut: Cut = None, *, pretr
 
 
 def cut_model(model: nn.Module, cut: Cut = None) -> nn.Module:
-    """Take the body out of a network; layers are shared, not copied.
+    """Take the body out of a network; layers are shared, not copied. One of timm's loses its classifier.
 
     Args:
         model: the whole network.
@@ -162,6 +173,8 @@ def cut_model(model: nn.Module, cut: Cut = None) -> nn.Module:
     """
     if callable(cut) and not isinstance(cut, int):
         return cut(model)
+    if cut is None and is_timm(model):
+        return TimmBody(model)
     children = [child for name, child in model.named_children() if not name.lower().startswith("aux")]
     if isinstance(cut, int):
         return Body(*children[:cut])
@@ -224,21 +237,11 @@ def adapt_channels(body: nn.Module, n_in: int, fresh: bool = False) -> None:
             f"cannot adapt {name} to n_in={n_in}: it takes {old.in_channels} channels in {old.groups} groups, "
             "and only weights for 3 channels can be adapted"
         )
-    new = nn.Conv2d(
-        n_in,
-        old.out_channels,
-        old.kernel_size,  # type: ignore[arg-type]  # torch keeps it as a tuple of any length
-        old.stride,  # type: ignore[arg-type]  # as above
-        old.padding,  # type: ignore[arg-type]  # as above
-        old.dilation,  # type: ignore[arg-type]  # as above
-        bias=old.bias is not None,
-        padding_mode=old.padding_mode,
-    )
-    if not fresh:
-        with torch.no_grad():
-            new.weight.copy_(_weights_for(old.weight, n_in))
-            if old.bias is not None and new.bias is not None:
-                new.bias.copy_(old.bias)
+    new = copy.deepcopy(old)  # timm's convolutions have classes of their own
+    new.in_channels = n_in
+    new.weight = nn.Parameter(_weights_for(old.weight.detach(), n_in))
+    if fresh:
+        new.reset_parameters()
     parent, _, attribute = name.rpartition(".")
     setattr(body.get_submodule(parent), attribute, new)
 
@@ -249,7 +252,8 @@ def _weights_for(weight: Tensor, n_in: int) -> Tensor:
         return weight.sum(1, keepdim=True)
     if n_in == 2:
         return weight[:, :2] * 1.5
-    return torch.cat([weight, weight.new_zeros(len(weight), n_in - 3, *weight.shape[2:])], 1)
+    more = max(0, n_in - weight.shape[1])
+    return torch.cat([weight[:, :n_in], weight.new_zeros(len(weight), more, *weight.shape[2:])], 1)
 
 
 def num_features(body: nn.Module, n_in: int | None = None) -> int:
@@ -262,6 +266,8 @@ def num_features(body: nn.Module, n_in: int | None = None) -> int:
     Raises:
         ConfigError: the result is not ``[batch, features, height, width]``.
     """
+    if isinstance(body, TimmBody):
+        return body.features
     n_in = channels_in(body) if n_in is None else n_in
     failure: Exception | None = None
     for size in MEASURED_SIZES:
@@ -296,7 +302,7 @@ def body_splitter(model: nn.Module) -> list[list[nn.Parameter]]:
 def body_groups(body: nn.Module) -> list[list[nn.Parameter]]:
     """Early and late layers of a body; one group for a body of fewer than four children."""
     if isinstance(body, Grouped):
-        return body.layer_groups()
+        return [group for group in body.layer_groups() if group]
     layers = list(body.children())
     first = getattr(body, "first_group", None) or (len(layers) // 2 if len(layers) >= 4 else 0)
     groups = [layers[:first], layers[first:]] if first else [[body]]

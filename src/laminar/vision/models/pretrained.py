@@ -76,7 +76,7 @@ def pretrained_body(arch: Arch, weights: Weights = None, n_in: int = 3, cut: Cut
     ``pretrained_cfg`` with ``mean`` and ``std``, as timm's networks have it.
 
     Args:
-        arch: a function that makes the network, or the name of one of torchvision's.
+        arch: a function that makes the network, or its name, see `body.named_arch`.
         weights: see `find_weights`.
         n_in: channels of the pictures; the first layer is adapted, see `body.adapt_channels`.
         cut: see `body.create_body`.
@@ -88,7 +88,7 @@ def pretrained_body(arch: Arch, weights: Weights = None, n_in: int = 3, cut: Cut
     check_arch(arch)
     arch = named_arch(arch) if isinstance(arch, str) else arch
     if weights is None and _loads_itself(arch):
-        model = build_arch(arch, pretrained=True)
+        model = _loading_itself(arch)
         found = FoundWeights({}, arch_name(arch))
     else:
         found = find_weights(arch, weights)
@@ -135,7 +135,7 @@ def find_weights(arch: Arch, weights: Weights = None) -> FoundWeights:
         return replace(_known_input(arch), state=_tensors(weights, "the state dict"), source="the state dict")
     if isinstance(weights, Path) or (isinstance(weights, str) and weights.endswith(_FILES)):
         return _read_file(arch, Path(weights))
-    offered = _torchvision_weights(arch)
+    offered = torchvision_weights(arch)
     if isinstance(weights, WeightsEnum):
         return _download(arch, weights)
     if isinstance(weights, str):
@@ -160,10 +160,23 @@ def find_weights(arch: Arch, weights: Weights = None) -> FoundWeights:
 
 def _loads_itself(arch: Callable[..., nn.Module]) -> bool:
     """Whether `arch` is a function of the user's (or one of ours without shipped weights) with ``pretrained=``."""
-    return accepts(arch, "pretrained") and _torchvision_weights(arch) is None and arch_name(arch) not in shipped_names()
+    return accepts(arch, "pretrained") and torchvision_weights(arch) is None and arch_name(arch) not in shipped_names()
 
 
-def _torchvision_weights(arch: Arch) -> Any:
+def _loading_itself(arch: Callable[..., nn.Module]) -> nn.Module:
+    try:
+        return build_arch(arch, pretrained=True)
+    except (OSError, RuntimeError) as error:  # timm finds no connection, or knows no weights
+        if not getattr(arch, "__module__", "").startswith("timm"):
+            raise
+        raise WeightsError(
+            f"timm cannot get the weights of {arch_name(arch)} ({str(error).splitlines()[0]}). Without a connection: "
+            "fetch model.safetensors of that name elsewhere, from huggingface.co/timm, and pass its path as weights=, "
+            "or train from scratch with pretrained=False."
+        ) from error
+
+
+def torchvision_weights(arch: Arch) -> Any:
     """The enum in torchvision of the weights of `arch`; None when it is not torchvision's."""
     arch = named_arch(arch) if isinstance(arch, str) else arch
     theirs = getattr(arch, "__module__", "").startswith("torchvision.")
@@ -181,7 +194,7 @@ def _input_of(arch: Arch, weights: Any) -> FoundWeights:
 
 def _known_input(arch: Arch) -> FoundWeights:
     """The input that torchvision's default weights of `arch` want; also right for users' own in most cases."""
-    offered = _torchvision_weights(arch)
+    offered = torchvision_weights(arch)
     return FoundWeights({}, arch_name(arch)) if not offered else _input_of(arch, offered["DEFAULT"])
 
 
@@ -246,6 +259,7 @@ def load_body(model: nn.Module, found: FoundWeights, n_in: int = 3, cut: Cut = N
     Raises:
         WeightsError: weights of the body are missing, or there are too many, or of other shapes; named in the message.
     """
+    all_names = model.state_dict().keys()  # timm's networks lose their heads when they are cut
     names = _names_of_body(model, cut)
     state = dict(found.state)
     ours = {f"0.{inner}": outer for inner, outer in names.items()}
@@ -260,7 +274,7 @@ def load_body(model: nn.Module, found: FoundWeights, n_in: int = 3, cut: Cut = N
     missing = [name for name in wanted - state.keys() if not name.endswith("num_batches_tracked")]
     other = [name for name in wanted & state.keys() if own[name].shape != state[name].shape]
     parts = {name.partition(".")[0] for name in wanted}
-    surplus = [name for name in state.keys() - own.keys() if name.partition(".")[0] in parts]
+    surplus = [name for name in state.keys() - all_names if name.partition(".")[0] in parts]
     if missing or other or surplus:
         shapes = [f"{name} {tuple(state[name].shape)} instead of {tuple(own[name].shape)}" for name in sorted(other)]
         problems = [("missing", missing), ("of another shape", shapes), ("not in the network", surplus)]

@@ -11,6 +11,7 @@ from torchvision.ops import Permute
 from laminar.core.errors import ConfigError
 from laminar.vision.models.body import MEASURED_SIZES, body_groups
 from laminar.vision.models.measuring import channels_in, on_meta
+from laminar.vision.models.timm_networks import TimmBody, TimmScales
 
 __all__ = ["BodyScales", "channels_of_scales", "with_scales"]
 
@@ -89,11 +90,13 @@ def _passed(layers: nn.Sequential, x: Tensor) -> Iterator[tuple[nn.Module, torch
 
 
 def with_scales(encoder: nn.Module) -> nn.Module:
-    """`encoder`, made to give its features at every scale if it is a sequence of layers.
+    """`encoder`, made to give its features at every scale if it is a sequence of layers, or one of timm's networks.
 
     Args:
         encoder: layers in order, or a module that gives a list of feature maps, the finest first.
     """
+    if isinstance(encoder, TimmBody):
+        return TimmScales(encoder)
     in_order = isinstance(encoder, nn.Sequential) and type(encoder).forward is nn.Sequential.forward
     return BodyScales(encoder) if in_order and isinstance(encoder, nn.Sequential) else encoder
 

@@ -20,6 +20,7 @@ from laminar.vision.models.body import MEASURED_SIZES
 from laminar.vision.models.head import init_head
 from laminar.vision.models.measuring import channels_in
 from laminar.vision.models.scales import channels_of_scales, with_scales
+from laminar.vision.models.timm_networks import TimmScales
 
 __all__ = ["DynamicUnet", "UnetBlock", "UnetOptions"]
 
@@ -193,6 +194,8 @@ def init_plain(layers: nn.Module, init: Init) -> None:
 
 def _scales(encoder: nn.Module, img_size: tuple[int, int] | None) -> list[tuple[int, float]]:
     sizes = MEASURED_SIZES if img_size is None else (max(img_size),)
+    if isinstance(encoder, TimmScales) and encoder.body.fixed:
+        sizes = (max(encoder.body.size),)
     failure: Exception | None = None
     for size in sizes:
         try:
@@ -205,7 +208,9 @@ def _scales(encoder: nn.Module, img_size: tuple[int, int] | None) -> list[tuple[
     else:
         raise ConfigError(f"the encoder cannot be run on a picture of {sizes[-1]} pixels: {failure}") from failure
     if len(found) < 2:
-        raise ConfigError("a U-Net needs features at two scales at least, and this body gives one")
+        raise ConfigError(
+            "a U-Net needs features at two scales at least, and this body gives one (as do plain vision transformers)"
+        )
     return found
 
 
