@@ -9,10 +9,11 @@ from itertools import accumulate
 from typing import Any
 
 import numpy as np
+from torch.optim import Optimizer
 
 from laminar.callbacks.base import Callback
 from laminar.core.errors import ConfigError
-from laminar.optim.groups import HyperSetter
+from laminar.optim.groups import HyperSetter, spread
 
 __all__ = [
     "ParamScheduler",
@@ -253,6 +254,20 @@ class ParamScheduler(Callback):
                 raise ConfigError(f"two schedulers set {name!r}; remove one of them.")
             setter = HyperSetter(self.opt, name)
             self._setters.append((_one_schedule(name, sched, setter.get()), setter, self.hps[name]))
+
+    def values_at(self, opt: Optimizer, points: Sequence[float]) -> dict[str, list[list[float]]]:
+        """The values this would set, by name: at each point of a fit one for each parameter group.
+
+        Args:
+            opt: the optimiser, with the hyper-parameters the fit begins with.
+            points: shares of the fit, 0 to 1.
+        """
+        values: dict[str, list[list[float]]] = {}
+        for name, sched in self.scheds.items():
+            present = HyperSetter(opt, name).get()
+            schedule = _one_schedule(name, sched, present)
+            values[name] = [spread(schedule(point), len(present), name) for point in points]
+        return values
 
     def before_batch(self) -> None:
         """Set the values for this batch."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from laminar.callbacks.base import Callback
 from laminar.callbacks.schedule import ParamScheduler
 from laminar.callbacks.tracker import monitored_column, monitored_value
 from laminar.core.errors import ConfigError, describe, suggest
+from laminar.optim.groups import get_hyper
 
 __all__ = ["TorchScheduler"]
 
@@ -131,6 +133,28 @@ class TorchScheduler(Callback):
                 self.opt.step = self._own_step  # type: ignore[method-assign]  # as it was
         self.scheduler = self._hook = None
         self._loaded = {}
+
+    def rates(self, opt: Optimizer, n_batches: int, n_epoch: int) -> list[list[float]] | None:
+        """The learning rates it would set if every batch were a step, one for each parameter group: at each batch or
+        epoch, as it counts. None, if they depend on a value to come.
+
+        Args:
+            opt: the optimiser, with the learning rates the fit begins with.
+            n_batches: training batches of the fit.
+            n_epoch: its epochs.
+        """
+        if self.monitor is not None:
+            return None
+        rates: list[list[float]] = []
+        other = copy.copy(opt)  # which the scheduler may wrap and change
+        other.param_groups = [dict(group) for group in opt.param_groups]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # noqa: TID251  # inside catch_warnings; the optimiser does not step here
+            scheduler = self.factory(other)
+            for _ in range(n_batches if self.step == "batch" else n_epoch):
+                rates.append(get_hyper(other, "lr"))
+                scheduler.step()
+        return rates or None
 
     def state_dict(self) -> dict[str, Any]:
         """In a fit: how far the scheduler has come, and what it has set; before one, what was loaded."""

@@ -6,6 +6,7 @@ from laminar.learner.learner import Learner, LearnerOptions
 from laminar.learner.loading import load_learner
 from laminar.learner.losses_for import loss_for, register_loss
 from laminar.learner.lr_find import SuggestionMethod
+from laminar.learner.plan import Plan, PlannedFit, PlannedGroup
 from laminar.learner.saving import load_model, save_model
 from laminar.learner.synthetic import RegModel, synth_dbunch, synth_learner
 
@@ -18,6 +19,9 @@ __all__ = [
     "FineTuneOptions",
     "Batches",
     "Minutes",
+    "Plan",
+    "PlannedFit",
+    "PlannedGroup",
     "SuggestionMethod",
     "loss_for",
     "register_loss",

@@ -94,7 +94,7 @@ class Course:
         return length_of(dl)
 
     def n_before(self, dl: Any, epoch: int) -> int:
-        """The number of batches before an epoch, as far as it is known."""
+        """The number of batches before an epoch, 0 if it is not known."""
         return epoch * self.n_iter(dl, 0)
 
     def batches(self, dl: Any, epoch: int, ends_at: Callable[[int], None]) -> Iterable[Any]:
@@ -108,6 +108,10 @@ class Course:
     def knows_progress(self, dl: Any) -> bool:
         """Whether `progress` is right at every batch."""
         return length_of(dl) > 0
+
+    def minutes_from(self, epoch: int) -> float | None:
+        """How long the fit goes on from an epoch on, where it has a time."""
+        return None
 
     def close(self) -> None:
         """The fit has ended: let go of the loader."""
@@ -194,6 +198,9 @@ class _ByTime(_Cut):
 
     def progress(self, epoch: int, done: int, n_iter: int) -> float:
         return min(self._elapsed() / self.seconds, 1.0)
+
+    def minutes_from(self, epoch: int) -> float:
+        return (self.seconds - epoch * self.every) / 60
 
     def _elapsed(self) -> float:
         return time.perf_counter() - self._begun

@@ -15,7 +15,7 @@ from laminar.callbacks.schedule import ParamScheduler, SchedCos, combine_scheds,
 from laminar.core.errors import ConfigError, describe
 from laminar.learner.callback_list import Callbacks, as_list
 from laminar.learner.check import check_contract, check_trainable
-from laminar.learner.course import FitLength, course_of
+from laminar.learner.course import Course, FitLength, course_of
 from laminar.learner.freezing import freeze_groups
 from laminar.learner.transaction import Transactional, transaction
 from laminar.metrics.making import mk_metrics
@@ -56,6 +56,7 @@ class Fitting(Transactional):
     wd_bn_bias: bool
     moms: Moms
     check_before_fit: bool
+    _rehearse: Callable[[Course, int], None] | None = None  # called in place of the loop, for a plan
     _groups: tuple[tuple[int, ...], list[list[nn.Parameter]]] | None
     _checked: tuple[list[Any], tuple[int, ...]] | None
 
@@ -168,7 +169,7 @@ class Fitting(Transactional):
             decay = self.wd if wd is None else wd
             if decay is not None:
                 set_hyper(opt, "wd", decay)
-            self._fit(course, start_epoch)
+            (self._rehearse or self._fit)(course, start_epoch)
 
     @transaction
     def fit_one_cycle(

@@ -22,6 +22,7 @@ from laminar.learner.checkup import CheckUp, check_up
 from laminar.learner.export import ModelRecipe, export_learner
 from laminar.learner.fitting import Moms
 from laminar.learner.losses_for import known_loss, loss_for
+from laminar.learner.plan import Planner
 from laminar.learner.predicting import Predicting
 from laminar.learner.summary import ModelSummary, summarize
 from laminar.nn.calling import makes_own_loss
@@ -198,6 +199,15 @@ class Learner(Predicting):
             What is most likely wrong, each with the remedy: print it.
         """
         return check_up(self, n_items)
+
+    @property
+    def plan(self) -> Planner:
+        """What a call that trains would do, before it is made: ``print(learn.plan.fit_one_cycle(5, 1e-3))``.
+
+        Parameter groups, what is frozen, hyper-parameters along the way (``.plot()`` draws them), batches, estimated
+        time and memory; measured on a few batches, after which all is as before.
+        """
+        return Planner(self)
 
     def describe(self) -> None:
         """Print which callbacks are asked at which event, in order."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -17,7 +17,7 @@ from laminar.core.errors import ConfigError, check_keywords
 from laminar.learner.loop import TrainingLoop
 from laminar.learner.snapshot import Snapshot
 
-__all__ = ["Run", "Transactional", "transaction"]
+__all__ = ["Run", "Transactional", "transaction", "written_call"]
 
 P = ParamSpec("P")
 L = TypeVar("L", bound="Transactional")
@@ -124,13 +124,13 @@ def transaction(method: Callable[Concatenate[L, P], R]) -> Callable[Concatenate[
     @functools.wraps(method)
     def transacted(self: L, /, *args: P.args, **kwargs: P.kwargs) -> R:
         check_keywords(kwargs, names, f"Learner.{method.__name__}")
-        with self._transaction(_written(method.__name__, args, kwargs)):
+        with self._transaction(written_call(method.__name__, args, kwargs)):
             return method(self, *args, **kwargs)
 
     return transacted
 
 
-def _written(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+def written_call(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
     """A call as it is written in a program."""
     parts = [_short(value) for value in args] + [f"{key}={_short(value)}" for key, value in kwargs.items()]
     return f"{name}({', '.join(parts)})"
