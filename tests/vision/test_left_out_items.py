@@ -76,10 +76,14 @@ def test_a_network_changed_since_it_was_made_is_not_exported_as_another(folder: 
 
 def test_a_loaded_network_goes_on_training_in_the_groups_it_had(folder: Path, tmp_path: Path) -> None:
     dls = loaders(folder)
-    loaded = load_learner(vision_learner(dls, xresnet_small).export(tmp_path / "x.laminar"))
+    learn = vision_learner(dls, xresnet_small)
+    loaded = load_learner(learn.export(tmp_path / "x.laminar"))
     with pytest.raises(ConfigError, match="there was nothing to validate"):
         loaded.validate()
     with pytest.raises(ConfigError, match=r"the training loader gives no batch: 0 items, .* learn.dls = "):
         loaded.fit(1)
     loaded.dls = dls
     assert len(loaded.param_groups()) == 3
+    with learn.no_bar(), loaded.no_bar():
+        assert loaded.validate() == pytest.approx(learn.validate())  # normalised alike
+    assert load_learner(loaded.export(tmp_path / "y.laminar")).model_tfms[0].mean.equal(learn.model_tfms[0].mean)

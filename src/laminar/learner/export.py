@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 import laminar
 from laminar.core.errors import ConfigError
 from laminar.core.recipe import call_recipe, inference_recipe, to_recipe
+from laminar.core.transform import Transform
 from laminar.learner.same_model import check_same_model
 from laminar.nn.decoding import decoding_equal, loss_name
 
@@ -41,6 +42,7 @@ class Exportable(Protocol):
     loss_func: Any
     dls: Any
     model_recipe: ModelRecipe | None
+    model_tfms: Sequence[Transform]
 
     @property
     def device(self) -> torch.device: ...
@@ -61,6 +63,7 @@ def export_learner(learn: Exportable, file: Path) -> None:
         "model": _model_data(learn.model_recipe, tensors),
         "loss": _loss_data(learn.loss_func, tensors),
         "data": inference_recipe(learn.dls, tensors),
+        "model_tfms": to_recipe(list(learn.model_tfms), tensors),
     }
     assert learn.model_recipe is not None, "a model without one cannot be written"
     check_same_model(learn, *learn.model_recipe)
@@ -71,7 +74,7 @@ def export_learner(learn: Exportable, file: Path) -> None:
         with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as archive:
             archive.writestr(MANIFEST, json.dumps(manifest, indent=1))
             archive.writestr(MODEL, save_tensors(_unshared(weights)))
-            archive.writestr(TENSORS, save_tensors(tensors))
+            archive.writestr(TENSORS, save_tensors(_unshared(tensors)))
         unfinished.replace(file)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from safetensors.torch import load as load_tensors
 from laminar.core.device import default_device
 from laminar.core.errors import DataError, describe
 from laminar.core.rebuilding import from_recipe, read_call
+from laminar.core.transform import Transform
 from laminar.learner.export import FORMAT, FORMAT_VERSION, MANIFEST, MODEL, TENSORS
 from laminar.learner.learner import Learner
 from laminar.learner.rebuilding import rebuilt_model
@@ -39,6 +40,9 @@ _OF_PICKLES = (
 
 def load_learner(fname: str | Path, cpu: bool = True, *, trust: Iterable[Any] = ()) -> Learner:
     """Read a learner that `Learner.export` wrote, to predict with: ``learn.predict(item)``.
+
+    It goes on training once it has data: ``learn.dls = dls``, in the groups it had and with its normalisation. Metrics
+    are not in the file: ``learn.metrics = accuracy``.
 
     Args:
         fname: the file; where there is no ``export.pkl``, the name in programs for fastai, ``export.laminar`` is taken.
@@ -63,6 +67,9 @@ def load_learner(fname: str | Path, cpu: bool = True, *, trust: Iterable[Any] = 
     build, arguments = read_call(manifest["model"], tensors, trusted, f"{file}: model")
     dls = from_recipe(manifest["data"], tensors, trusted, f"{file}: data")
     loss_func = from_recipe(manifest["loss"], tensors, trusted, f"{file}: loss")
+    model_tfms = from_recipe(manifest.get("model_tfms", []), tensors, trusted, f"{file}: model_tfms")
+    if not (isinstance(model_tfms, list) and all(isinstance(tfm, Transform) for tfm in model_tfms)):
+        raise DataError(f"{file}: model_tfms: a list of transforms is expected, not {describe(model_tfms)}")
     if not hasattr(dls, "test_dl"):
         raise DataError(f"{file}: data: loaders are expected, not {describe(dls)}")
     if not (callable(loss_func) and hasattr(loss_func, "activation") and hasattr(loss_func, "decodes")):
@@ -73,7 +80,7 @@ def load_learner(fname: str | Path, cpu: bool = True, *, trust: Iterable[Any] = 
         dls.to(default_device())
     splitter = getattr(build, "splitter", trainable_params)  # for who goes on training
     learn = Learner(dls, model.eval(), loss_func=loss_func, splitter=splitter)
-    learn.model_recipe = (build, arguments)
+    learn.model_recipe, learn.model_tfms = (build, arguments), model_tfms
     return learn
 
 
