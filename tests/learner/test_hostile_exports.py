@@ -179,7 +179,7 @@ MALFORMED: dict[str, tuple[Any, str]] = {
     "data": ({}, r"data: unknown kind of data None"),
     "data ": (5, r"data: loaders are expected, not int 5"),
     "loss": (5, r"loss: a loss that decodes is expected, not int 5"),
-    "model_tfms": ([5], r"model_tfms: a list of transforms is expected, not list"),
+    "model_tfms": ([5], r"model_tfms: a list of transforms is expected, not \[int 5\]"),
     "model": ([], r"model: a call is expected"),
     "model.arguments": (5, r"model: arguments is int 5, not dict"),
     "model.arguments.n_in": (-3, r"model: .* at least one channel .* n_in=-3"),
