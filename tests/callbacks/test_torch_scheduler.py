@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import (
     StepLR,
 )
 
+from laminar import callbacks
 from laminar.callbacks import (
     Callback,
     CancelStepException,
@@ -152,6 +153,8 @@ def test_what_cannot_work_is_told(make_learner) -> None:
     learn = make_learner()
     with pytest.raises(ConfigError, match="exclude each other"):
         learn.fit(1, cbs=[ParamScheduler({"lr": SchedLin(0, 1)}), TorchScheduler(StepLR)])
+    with pytest.raises(ConfigError, match="both set the learning rate"):
+        learn.fit(1, cbs=[callbacks.ReduceLROnPlateau(), TorchScheduler(StepLR)])
     with pytest.raises(ConfigError, match="monitor='valid_loss'"):
         learn.fit(1, cbs=TorchScheduler(ReduceLROnPlateau))
     with pytest.raises(ConfigError, match=r"no such column. Did you mean 'valid_loss'"):

@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from laminar.callbacks.base import Callback
 from laminar.callbacks.schedule import ParamScheduler
+from laminar.callbacks.tracker import ReduceLROnPlateau as EpochPlateau
 from laminar.callbacks.tracker import monitored_column, monitored_value
 from laminar.core.errors import ConfigError, describe, suggest
 from laminar.optim.groups import get_hyper
@@ -32,7 +33,8 @@ class TorchScheduler(Callback):
         factory: makes the scheduler of the optimiser: a scheduler's class, a ``partial`` of one, or a function.
         step: what it counts. ``"batch"``: steps of the optimiser, so that under `GradientAccumulation` a window of
             batches counts as the one large batch it stands for (``total_steps`` is then the number of windows), and a
-            step that a callback leaves out does not count. ``"epoch"``: epochs, after validation.
+            step that was left out does not count (but one that a fused optimiser skips by itself, in float16, whose
+            gradients were infinite, does: nobody reads that from the device). ``"epoch"``: epochs, after validation.
         monitor: column of the table whose value the scheduler gets (`torch.optim.lr_scheduler.ReduceLROnPlateau`).
 
     Raises:
@@ -70,6 +72,8 @@ class TorchScheduler(Callback):
             raise ConfigError(
                 "TorchScheduler and a schedule of the learning rate exclude each other: use fit, not fit_one_cycle."
             )
+        if self.learn.get_cb(EpochPlateau) is not None:
+            raise ConfigError("TorchScheduler and ReduceLROnPlateau both set the learning rate; remove one of them.")
         if self.epoch and not self._loaded:
             raise ConfigError(
                 f"start_epoch={self.epoch}: TorchScheduler does not know how far its scheduler had come. Load what its"
