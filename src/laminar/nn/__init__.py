@@ -5,6 +5,8 @@ from laminar.nn.blocks import AvgPool, BatchNorm, ConvLayer, InstanceNorm, NormT
 from laminar.nn.class_weights import class_weights
 from laminar.nn.decoding import activation_of, decodes_of, item_losses, loss_name
 from laminar.nn.dice import DiceLoss
+from laminar.nn.downsampling import MaxBlurPool
+from laminar.nn.excitation import SEModule
 from laminar.nn.focal import FocalLoss, FocalLossFlat
 from laminar.nn.layers import (
     AdaptiveAvgPool,
@@ -44,10 +46,16 @@ from laminar.nn.parameters import (
     params,
     requires_grad,
 )
-from laminar.nn.residual import ResBlock
+from laminar.nn.residual import PreActResBlock, ResBlock, SEBlock, SeparableBlock, SEResNeXtBlock
 from laminar.nn.upsampling import PixelShuffle_ICNR, icnr_init
 
 __all__ = [
+    "PreActResBlock",
+    "SEBlock",
+    "SEResNeXtBlock",
+    "SeparableBlock",
+    "SEModule",
+    "MaxBlurPool",
     "PixelShuffle_ICNR",
     "icnr_init",
     "ResBlock",

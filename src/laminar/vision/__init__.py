@@ -84,6 +84,21 @@ from laminar.vision.models.xresnet import (
     xresnet152,
     xresnet_small,
 )
+from laminar.vision.models.xresnet_variants import (
+    xresnext18,
+    xresnext34,
+    xresnext50,
+    xresnext101,
+    xse_resnet18,
+    xse_resnet34,
+    xse_resnet50,
+    xse_resnet101,
+    xse_resnet152,
+    xse_resnext18,
+    xse_resnext34,
+    xse_resnext50,
+    xse_resnext101,
+)
 from laminar.vision.outside import (
     BoxesOutside,
     Outside,
@@ -108,6 +123,19 @@ from laminar.vision.turning import DihedralItem, FlipItem
 from laminar.vision.unet import UnetLearnerOptions, create_unet_model, unet_learner, unet_network
 
 __all__ = [
+    "xresnext18",
+    "xresnext34",
+    "xresnext50",
+    "xresnext101",
+    "xse_resnet18",
+    "xse_resnet34",
+    "xse_resnet50",
+    "xse_resnet101",
+    "xse_resnet152",
+    "xse_resnext18",
+    "xse_resnext34",
+    "xse_resnext50",
+    "xse_resnext101",
     "ExpectedInput",
     "expected_input",
     "BodyScales",

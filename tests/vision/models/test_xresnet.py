@@ -5,11 +5,15 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import nn
+from torchvision.ops import StochasticDepth
 
 from laminar.core.errors import ConfigError, WeightsError
 from laminar.data.glyph_characters import DEMO_CHARACTERS, PRETRAINING_CHARACTERS, class_name
 from laminar.data.glyphs import GENERATOR_VERSION, glyph_item
-from laminar.nn.residual import ResBlock
+from laminar.nn.excitation import SEModule
+from laminar.nn.residual import PreActResBlock, ResBlock, SEBlock
+from laminar.vision.models import xresnet_variants
+from laminar.vision.models.body import cut_model, named_arch, num_features
 from laminar.vision.models.shipped import load_shipped, shipped_names, shipped_weights
 from laminar.vision.models.xresnet import (
     XResNet,
@@ -75,6 +79,58 @@ def test_more_than_four_stages_go_on_with_256_channels() -> None:
 def test_a_misspelt_option_is_an_error_with_a_suggestion() -> None:
     with pytest.raises(TypeError, match=r"xresnet18\(\).*'widden'. Did you mean 'widen'"):
         xresnet18(widden=2)  # type: ignore[call-arg]
+
+
+SMALL = {"stem_szs": (8, 8, 8), "widen": 0.125, "n_out": 3}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"pre_act": True}, {"reduction": 4}, {"stochastic_depth": 0.5}, {"blur": True}, {"sa": True}],
+    ids=str,
+)
+def test_every_refinement_trains_alone_and_with_the_others(options: dict[str, object]) -> None:
+    together = {"pre_act": True, "reduction": 4, "stochastic_depth": 0.2, "blur": True, "sa": True}
+    for chosen in (options, together):
+        model = XResNet(ResBlock, 1, [1, 2], **SMALL, **chosen)
+        model(torch.rand(4, 3, 32, 32)).square().mean().backward()
+        assert model.eval()(torch.rand(2, 3, 33, 31)).shape == (2, 3)
+        assert num_features(cut_model(model)) == 16
+
+
+def test_stochastic_depth_rises_in_proportion_to_the_depth() -> None:
+    model = XResNet(ResBlock, 1, [1, 2, 1], stochastic_depth=0.4, **SMALL)
+    rates = [part.p for part in model.modules() if isinstance(part, StochasticDepth)]
+    assert rates == pytest.approx([0.1, 0.2, 0.3, 0.4])
+
+
+def test_a_pre_activated_network_ends_with_a_norm_and_an_activation() -> None:
+    model = XResNet(ResBlock, 1, [1, 1], pre_act=True, **SMALL)
+    assert [type(layer) for layer in list(model)[-6:-4]] == [nn.BatchNorm2d, nn.ReLU]
+    assert sum(isinstance(part, PreActResBlock) for part in model.modules()) == 2
+
+
+def test_refinements_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"pre_act=True.*block="):
+        XResNet(SEBlock, 1, [1], pre_act=True)
+    with pytest.raises(ConfigError, match=r"blur=True is for pictures, but ndim=1"):
+        XResNet(ResBlock, 1, [1], blur=True, ndim=1)
+    with pytest.raises(ConfigError, match=r"stochastic_depth=1"):
+        XResNet(ResBlock, 1, [1], stochastic_depth=1.0)
+
+
+@pytest.mark.parametrize("name", xresnet_variants.__all__)
+def test_every_variant_is_made_by_name(name: str) -> None:
+    build = named_arch(name)
+    assert build.__name__ == name
+    with torch.device("meta"):
+        model = build(n_out=10)
+        assert model(torch.empty(2, 3, 64, 64)).shape == (2, 10)
+    weighs = any(isinstance(part, SEModule) for part in model.modules())
+    grouped = any(isinstance(part, nn.Conv2d) and part.groups == 32 for part in model.modules())
+    assert (weighs, grouped) == ("xse_" in name, "resnext" in name)
+    with pytest.raises(TypeError, match=rf"{name}.*'widden'. Did you mean 'widen'"):
+        build(widden=2)
 
 
 def test_asking_for_weights_that_do_not_exist_says_what_to_do() -> None:

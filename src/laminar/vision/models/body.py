@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchvision import models as torchvision_models
 
 from laminar.core.errors import ConfigError, suggest
-from laminar.vision.models import xresnet
+from laminar.vision.models import xresnet, xresnet_variants
 from laminar.vision.models.measuring import channels_in, on_meta
 from laminar.vision.models.timm_networks import TIMM_PREFIX, TimmBody, is_timm, timm_arch, timm_names
 
@@ -91,10 +91,14 @@ def named_arch(name: str) -> Callable[..., nn.Module]:
     Raises:
         ConfigError: there is none; the message gives the closest name.
     """
-    ours = [known for known in xresnet.__all__ if known.startswith("xresnet")]
+    ours: dict[str, Callable[..., nn.Module]] = {
+        known: getattr(module, known)
+        for module in (xresnet, xresnet_variants)
+        for known in module.__all__
+        if known.startswith("x")
+    }
     if name in ours:
-        found: Callable[..., nn.Module] = getattr(xresnet, name)
-        return found
+        return ours[name]
     theirs = torchvision_models.list_models(module=torchvision_models)
     if name not in theirs:
         timms = timm_names()

@@ -1,13 +1,14 @@
 """Residual networks with the refinements of He et al., "Bag of Tricks for Image Classification", 2018."""
 
 from collections.abc import Callable, Sequence
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from torch import nn
 
 from laminar.core.errors import ConfigError, WeightsError, check_keywords
-from laminar.nn.blocks import ConvLayer
-from laminar.nn.residual import ResBlock
+from laminar.nn.blocks import BatchNorm, ConvLayer
+from laminar.nn.downsampling import MaxBlurPool
+from laminar.nn.residual import PreActResBlock, ResBlock
 from laminar.vision.models.shipped import load_shipped, shipped_weights
 
 __all__ = [
@@ -39,6 +40,10 @@ class XResNetOptions(TypedDict, total=False):
     ndim: int
     ks: int
     stride: int
+    pre_act: bool
+    reduction: int
+    stochastic_depth: float
+    blur: bool
 
 
 class XResNet(nn.Sequential):
@@ -52,7 +57,7 @@ class XResNet(nn.Sequential):
 
     Args:
         block: makes a block, as `ResBlock`: called with expansion, channels in, channels out, stride, `sa`, `act_cls`,
-            `ndim` and `ks`.
+            `ndim` and `ks`, and with `reduction` and `drop_path` where these are asked for.
         expansion: channels out of a block over its width.
         layers: number of blocks in each stage.
         p: dropout before the last layer.
@@ -65,6 +70,14 @@ class XResNet(nn.Sequential):
         ndim: 1, 2 or 3 dimensions (signals, pictures, volumes).
         ks: side of the kernels.
         stride: of the stem's first convolution.
+        pre_act: blocks whose norms and activations come first (`PreActResBlock`); needs `block` to be `ResBlock`.
+        reduction: weigh channels in every block (`SEModule`), with so many times fewer in between; 0 for not.
+        stochastic_depth: chance of the last block to be skipped by an item in training, 0 to 1; it rises in proportion
+            from the first (Huang et al., "Deep Networks with Stochastic Depth", 2016).
+        blur: `MaxBlurPool` in place of the max pool.
+
+    Raises:
+        ConfigError: options that exclude each other.
     """
 
     def __init__(
@@ -82,7 +95,17 @@ class XResNet(nn.Sequential):
         ndim: int = 2,
         ks: int = 3,
         stride: int = 2,
+        pre_act: bool = False,
+        reduction: int = 0,
+        stochastic_depth: float = 0.0,
+        blur: bool = False,
     ):
+        if pre_act and block is not ResBlock:
+            raise ConfigError(f"pre_act=True takes PreActResBlock in place of ResBlock, but block={block!r}")
+        if blur and ndim != 2:
+            raise ConfigError(f"blur=True is for pictures, but ndim={ndim}")
+        if not 0 <= stochastic_depth < 1:
+            raise ConfigError(f"stochastic_depth={stochastic_depth}, but it is a chance, from 0 to less than 1")
         if ks % 2 == 0:
             raise ConfigError(f"ks={ks}, but the kernels' side must be odd, so that stem and blocks keep their sizes")
         widths = [c_in, *stem_szs]
@@ -98,29 +121,34 @@ class XResNet(nn.Sequential):
             raise ConfigError(
                 f"the stem ends with {stem_szs[-1]} channels, which expansion={expansion} does not divide"
             )
+        make = PreActResBlock if pre_act else block
         stages = []
         for i, n_blocks in enumerate(layers):
-            stages.append(
-                nn.Sequential(
-                    *(
-                        block(
-                            expansion,
-                            ins[i] if j == 0 else outs[i],
-                            outs[i],
-                            stride=2 if i > 0 and j == 0 else 1,
-                            sa=sa and i == 0 and j == n_blocks - 1,
-                            act_cls=act_cls,
-                            ndim=ndim,
-                            ks=ks,
-                        )
-                        for j in range(n_blocks)
+            blocks = []
+            for j in range(n_blocks):
+                further: dict[str, Any] = {"reduction": reduction} if reduction else {}
+                if stochastic_depth:
+                    further["drop_path"] = stochastic_depth * (sum(layers[:i]) + j + 1) / sum(layers)
+                blocks.append(
+                    make(
+                        expansion,
+                        ins[i] if j == 0 else outs[i],
+                        outs[i],
+                        stride=2 if i > 0 and j == 0 else 1,
+                        sa=sa and i == 0 and j == n_blocks - 1,
+                        act_cls=act_cls,
+                        ndim=ndim,
+                        ks=ks,
+                        **further,
                     )
                 )
-            )
+            stages.append(nn.Sequential(*blocks))
+        pool = MaxBlurPool if blur else _MAX_POOL[ndim]
         super().__init__(
             *stem,
-            _MAX_POOL[ndim](kernel_size=ks, stride=2, padding=ks // 2),
+            pool(kernel_size=ks, stride=2, padding=ks // 2),
             *stages,
+            *([BatchNorm(outs[-1] * expansion, ndim), act_cls()] if pre_act else []),
             _ADAPTIVE_AVG_POOL[ndim](1),
             nn.Flatten(),
             nn.Dropout(p),
@@ -128,7 +156,16 @@ class XResNet(nn.Sequential):
         )
 
 
-def _without_weights(name: str, pretrained: bool) -> None:
+def without_weights(name: str, pretrained: bool) -> None:
+    """Refuse to make a network with weights that there are not.
+
+    Args:
+        name: of the network.
+        pretrained: whether weights are asked for.
+
+    Raises:
+        WeightsError: they are.
+    """
     if pretrained:
         raise WeightsError(
             f"there are no pretrained weights for {name}. Train it from scratch (pretrained=False), take xresnet_small,"
@@ -138,35 +175,35 @@ def _without_weights(name: str, pretrained: bool) -> None:
 
 def xresnet18(pretrained: bool = False, n_out: int = 1000, **options: Unpack[XResNetOptions]) -> XResNet:
     """XResNet with the depth of ResNet-18; `options` are those of `XResNet`."""
-    _without_weights("xresnet18", pretrained)
+    without_weights("xresnet18", pretrained)
     check_keywords(options, XResNetOptions, "xresnet18")
     return XResNet(ResBlock, 1, [2, 2, 2, 2], n_out=n_out, **options)
 
 
 def xresnet34(pretrained: bool = False, n_out: int = 1000, **options: Unpack[XResNetOptions]) -> XResNet:
     """XResNet with the depth of ResNet-34; `options` are those of `XResNet`."""
-    _without_weights("xresnet34", pretrained)
+    without_weights("xresnet34", pretrained)
     check_keywords(options, XResNetOptions, "xresnet34")
     return XResNet(ResBlock, 1, [3, 4, 6, 3], n_out=n_out, **options)
 
 
 def xresnet50(pretrained: bool = False, n_out: int = 1000, **options: Unpack[XResNetOptions]) -> XResNet:
     """XResNet with the depth of ResNet-50; `options` are those of `XResNet`."""
-    _without_weights("xresnet50", pretrained)
+    without_weights("xresnet50", pretrained)
     check_keywords(options, XResNetOptions, "xresnet50")
     return XResNet(ResBlock, 4, [3, 4, 6, 3], n_out=n_out, **options)
 
 
 def xresnet101(pretrained: bool = False, n_out: int = 1000, **options: Unpack[XResNetOptions]) -> XResNet:
     """XResNet with the depth of ResNet-101; `options` are those of `XResNet`."""
-    _without_weights("xresnet101", pretrained)
+    without_weights("xresnet101", pretrained)
     check_keywords(options, XResNetOptions, "xresnet101")
     return XResNet(ResBlock, 4, [3, 4, 23, 3], n_out=n_out, **options)
 
 
 def xresnet152(pretrained: bool = False, n_out: int = 1000, **options: Unpack[XResNetOptions]) -> XResNet:
     """XResNet with the depth of ResNet-152; `options` are those of `XResNet`."""
-    _without_weights("xresnet152", pretrained)
+    without_weights("xresnet152", pretrained)
     check_keywords(options, XResNetOptions, "xresnet152")
     return XResNet(ResBlock, 4, [3, 8, 36, 3], n_out=n_out, **options)
 
