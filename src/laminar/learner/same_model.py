@@ -79,9 +79,9 @@ _REMEDY = (
 
 
 def _parts(model: nn.Module) -> dict[str, str]:
-    """Class and settings of each module by its name, but for settings that matter in training only."""
+    """Class and settings of each module by its name."""
     return {
-        name or "the model": f"{type(part).__qualname__}({_IN_TRAINING_ONLY.sub('', part.extra_repr())})"
+        name or "the model": f"{type(part).__qualname__}({part.extra_repr()})"
         for name, part in model.named_modules(remove_duplicate=False)
     }
 
@@ -91,10 +91,12 @@ def _shapes(model: nn.Module) -> dict[str, str]:
 
 
 def _differences(mine: Mapping[str, str], built: Mapping[str, str]) -> list[str]:
+    """What differs, but for settings that matter in training only."""
+    pairs = [(name, mine.get(name, "nothing"), built.get(name, "nothing")) for name in {**mine, **built}]
     return [
-        f"{name}: {mine.get(name, 'nothing')} / {built.get(name, 'nothing')}"
-        for name in {**mine, **built}
-        if mine.get(name) != built.get(name)
+        f"{name}: {one} / {other}"
+        for name, one, other in pairs
+        if _IN_TRAINING_ONLY.sub("", one) != _IN_TRAINING_ONLY.sub("", other)
     ]
 
 
