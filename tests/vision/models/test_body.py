@@ -139,10 +139,23 @@ def test_first_layer_is_adapted_from_rgb_weights(n_in: int) -> None:
     grey = torch.rand(2, 1, 8, 8)
     if n_in == 1:
         torch.testing.assert_close(body(grey), rgb(grey.expand(-1, 3, -1, -1)))
+    elif n_in == 2:
+        torch.testing.assert_close(body[0].weight, rgb[0].weight[:, :2] * 1.5)
     elif n_in == 5:
         torch.testing.assert_close(
             body(torch.cat([grey.expand(-1, 3, -1, -1), torch.rand(2, 2, 8, 8)], 1)), rgb(grey.expand(-1, 3, -1, -1))
         )
+
+
+def test_an_adapted_first_layer_keeps_its_own_class() -> None:
+    class Standardised(nn.Conv2d):
+        def forward(self, input: torch.Tensor) -> torch.Tensor:
+            return super().forward(input) / self.weight.detach().std()
+
+    body = nn.Sequential(Standardised(3, 4, 3), nn.ReLU())
+    adapt_channels(body, 6)
+    assert type(body[0]) is Standardised
+    assert body(torch.rand(1, 6, 8, 8)).shape == (1, 4, 6, 6)
 
 
 def test_a_fresh_first_layer_takes_any_number_of_channels() -> None:

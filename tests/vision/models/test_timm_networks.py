@@ -1,5 +1,6 @@
 """timm's networks as bodies of classifiers and of U-Nets; nothing is downloaded."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torchvision.models import inception_v3
 
-from laminar.core.errors import ConfigError, WeightsError
+from laminar.core.errors import ConfigError, MissingExtraError, WeightsError
 from laminar.vision.crop import Resize
 from laminar.vision.learner import create_vision_model, vision_network
 from laminar.vision.models.body import body_splitter, build_arch, create_body, named_arch, num_features
@@ -82,6 +83,17 @@ def test_a_name_that_both_have_is_torchvisions_and_a_tag_or_prefix_is_timms() ->
         named_arch("timm/resnet_18d")
 
 
+def test_without_timm_its_names_are_refused_with_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(MissingExtraError, match=r"'timm/resnet18' needs timm.*pip install 'laminar\[timm\]'"):
+        named_arch("timm/resnet18")
+    with pytest.raises(
+        ConfigError, match=r"'resnet18d'.*timm \(which is not installed: pip install 'laminar\[timm\]'\)"
+    ):
+        named_arch("resnet18d")
+    assert named_arch("resnet18").__name__ == "resnet18"
+
+
 def test_a_vision_transformer_is_made_for_the_pictures_at_hand() -> None:
     model = vision_network("vit_tiny_patch16_224", 3, size=(32, 48), n_in=1).eval()
     assert model(torch.rand(2, 1, 32, 48)).shape == (2, 3)
@@ -151,6 +163,23 @@ def test_a_head_with_options_stands_on_pooled_features() -> None:
 def test_a_u_net_on_one_scale_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"two scales at least.*vision transformers"):
         create_unet_model("vit_tiny_patch16_224", 2, pretrained=False)
+
+
+@pytest.mark.parametrize(
+    "name", ["timm/resnet10t", "convnext_atto", "mobilenetv3_small_050", "regnety_002", "deit_tiny_patch16_224"]
+)
+def test_a_step_with_a_frozen_body_changes_the_head_alone(name: str) -> None:
+    model = vision_network(name, 2, size=(32, 32))
+    early, late, head = body_splitter(model)
+    for parameter in [*early, *late]:
+        parameter.requires_grad_(False)
+    before = [parameter.detach().clone() for parameter in [*early, *late, *head]]
+    optimiser = torch.optim.SGD(head, 0.1)
+    nn.functional.cross_entropy(model(torch.rand(4, 3, 32, 32)), torch.tensor([0, 1, 0, 1])).backward()
+    optimiser.step()
+    same = [torch.equal(old, new) for old, new in zip(before, [*early, *late, *head], strict=True)]
+    assert all(same[: -len(head)])
+    assert not all(same[-len(head) :])
 
 
 def test_a_u_net_on_timms_network_trains_and_can_be_made_again() -> None:
