@@ -90,7 +90,8 @@ class ForeignLoader(DecodesBatches):
     def _finish(self, batch: Any) -> Any:
         if self.targets is not None:
             batch = self._with_targets(batch)
-        batch = batch if self.device is None else to_device(batch, self.device, non_blocking=True)
+        if self.device is not None:
+            batch = to_device(batch, self.device, non_blocking=True)
         return self.after_batch(self._typed(batch)) if len(self.after_batch) else batch
 
     def _with_targets(self, batch: Any) -> Any:

@@ -48,7 +48,17 @@ _ONE_EPOCH = Course(1)
 _PASS_FIELDS = (
     *("dl", "training", "epoch", "n_epoch", "iter", "n_iter", "train_iter", "pct_train"),
     *("xb", "yb", "pred", "loss", "loss_grad", "should_step", "logger", "autocast", "scaler", "fire"),
-    *("_kind", "_train_events", "_valid_events", "_joining", "_device", "_n_inp", "_other_train_dl", "_course"),
+    *(
+        "_kind",
+        "_train_events",
+        "_valid_events",
+        "_joining",
+        "_device",
+        "_n_inp",
+        "_other_train_dl",
+        "_course",
+        "_loss_may_change",
+    ),
 )
 
 
@@ -184,7 +194,8 @@ class TrainingLoop(CallbackOwner):
                 self.fire.after_pred()
                 if self.yb:
                     self.loss_grad = self.loss_func(self.pred, *self.yb)
-                    self.loss = self.loss_grad.detach().clone()  # whoever scales loss_grad in place leaves it alone
+                    loss = self.loss_grad.detach()
+                    self.loss = loss.clone() if self._loss_may_change else loss
                 self.fire.after_loss()
             if self.training:
                 self._backward()
@@ -305,6 +316,8 @@ class TrainingLoop(CallbackOwner):
         asked = [cb for cb in self._cbs if not self._kind or self._kind in cb.passes]
         if self._kind == "nested":  # who asked for this pass is in the middle of something
             asked = [cb for cb in asked if cb not in self._busy]
+        # whoever may scale loss_grad in place must leave the reported loss alone
+        self._loss_may_change = any(cb.listens_to("after_loss") or cb.listens_to("before_backward") for cb in asked)
         self._train_events = EventTable(asked, True, self._position, self._busy, self._joining)
         self._valid_events = EventTable(asked, False, self._position, self._busy, self._joining)
         self.fire = self._train_events if self.training else self._valid_events
