@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -187,6 +188,15 @@ class InterruptedInTheMiddle(torch.optim.SGD):
         self.steps += 1
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Python's own handler of Ctrl-C, which a process that was started in the background does not have."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(InterruptedInTheMiddle, "interrupt_at", 2)
     handler = signal.getsignal(signal.SIGINT)
