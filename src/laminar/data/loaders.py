@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import Any, Protocol, Self, Unpack
@@ -14,15 +13,16 @@ from laminar.core.device import default_device
 from laminar.core.errors import ConfigError, DataError, check_keywords
 from laminar.core.pipeline import Pipeline
 from laminar.data.bad_items import BadItem, Origin
+from laminar.data.building import build_loaders
 from laminar.data.checking.leaks import Leak, find_leaks
 from laminar.data.checking.members import Split
 from laminar.data.checking.report import CheckReport
 from laminar.data.checking.scan import scan
-from laminar.data.checks import check_files, check_first_items, check_not_empty, check_targets
+from laminar.data.checks import check_not_empty, check_targets
 from laminar.data.foreign import ForeignLoader
 from laminar.data.items import is_stream
 from laminar.data.loader import DataLoader
-from laminar.data.loader_options import Device, LoaderOptions, Transforms
+from laminar.data.loader_options import Device, Transforms
 from laminar.data.options import LoadersOptions, TransformedLoadersOptions
 from laminar.data.outputs import get_c
 
@@ -346,7 +346,8 @@ class DataLoaders:
             **options: see `TransformedLoadersOptions`.
         """
         check_keywords(options, TransformedLoadersOptions, f"{cls.__name__}.from_dsets")
-        return _build(ds, None, bs, path, options)
+        loaders, device = build_loaders(ds, None, bs, options)
+        return DataLoaders(*loaders, path=path, device=device)
 
     @classmethod
     def from_dblock(
@@ -381,43 +382,8 @@ def loaders_of(
     check_not_empty(dsets.splits, len(dsets), "splits")
     if options.get("check", True):
         check_targets(getattr(dsets, "tls", [dsets]))
-    return _build([dsets.subset(i) for i in range(dsets.n_subsets)], dsets.dl_type, bs, path, options)
-
-
-def _build(
-    datasets: Sequence[Any], dl_type: type | None, bs: int, path: str | Path, given: TransformedLoadersOptions
-) -> DataLoaders:
-    options: dict[str, Any] = dict(given)
-    kind: type[DataLoader] = options.pop("dl_type", None) or dl_type or DataLoader
-    each: Sequence[LoaderOptions] = options.pop("dl_kwargs", None) or [{}] * len(datasets)
-    if len(each) != len(datasets):
-        raise ConfigError(f"dl_kwargs has {len(each)} dicts for {len(datasets)} splits")
-    check, val_bs = options.pop("check", True), options.pop("val_bs", None)
-    device = torch.device(options["device"]) if options.get("device") is not None else default_device()
-    workers = options.pop("num_workers", None)
-    options |= {"device": device, "num_workers": _workers_for(device) if workers is None else workers}
-    training = {
-        name: options.pop(name, default) for name, default in (("shuffle", True), ("drop_last", None), ("n", None))
-    }
-    loaders: list[DataLoader] = []
-    for number, (dataset, own) in enumerate(zip(datasets, each, strict=True)):
-        split = {"split_idx": min(number, 1)} if getattr(dataset, "split_idx", None) is None else {}
-        if number == 0:
-            settings = {**options, **split, "bs": bs, **training, **own}
-            if settings["drop_last"] is None:
-                settings["drop_last"] = settings["shuffle"] and _length(dataset, settings["n"]) >= settings["bs"]
-            loaders.append(kind(dataset, **settings))
-        else:
-            # What the training loader's transforms learned is shared; each loader has pipelines of its own split.
-            fitted = {
-                name: getattr(loaders[0], name).transforms for name in ("after_item", "before_batch", "after_batch")
-            }
-            loaders.append(
-                kind(dataset, **{**options, **fitted, **split, "bs": val_bs or bs, "do_setup": False, **own})
-            )
-    if check:
-        check_files([loader for loader in loaders if loader.on_bad_item == "raise"])
-        check_first_items(loaders)
+    subsets = [dsets.subset(i) for i in range(dsets.n_subsets)]
+    loaders, device = build_loaders(subsets, dsets.dl_type, bs, options)
     return DataLoaders(*loaders, path=path, device=device)
 
 
@@ -430,14 +396,6 @@ def _on_device(loader: AnyLoader, device: torch.device) -> AnyLoader:
         if isinstance(loader, ForeignLoader)
         else loader.new(device=device)
     )
-
-
-def _length(dataset: Any, n: int | None) -> int:
-    return len(dataset) if n is None else min(n, len(dataset))
-
-
-def _workers_for(device: torch.device) -> int:
-    return 0 if device.type == "cpu" else min(16, os.cpu_count() or 1)
 
 
 def _set_up(loader: AnyLoader, added: Pipeline) -> None:
