@@ -41,6 +41,12 @@ def test_lines_can_be_read() -> None:
     assert not long
 
 
+def test_no_text_holds_a_merge_that_was_never_resolved() -> None:
+    texts = [path for kind in ("*.md", "src/**/*.py", "docs/**/*.md", "tests/**/*.py") for path in ROOT.glob(kind)]
+    left = re.compile(r"^(<{7}|>{7}) ", flags=re.MULTILINE)
+    assert [str(path) for path in texts if left.search(path.read_text(encoding="utf-8"))] == []
+
+
 def test_attributes_are_looked_up_elsewhere_only_where_the_invariants_say() -> None:
     invariant = re.search(r"^- No `__getattr__` but .*?(?=^- )", TEXT, flags=re.MULTILINE | re.DOTALL)
     assert invariant is not None

@@ -21,6 +21,7 @@ STOREYS = [
     "laminar.callbacks",
     "laminar.learner",
     "laminar.interpret",
+    "laminar.basics",
     "laminar.vision",
     "laminar.vision.all",
 ]
