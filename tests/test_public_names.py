@@ -24,6 +24,8 @@ STOREYS = [
     "laminar.basics",
     "laminar.vision",
     "laminar.vision.all",
+    "laminar.text",
+    "laminar.text.all",
 ]
 BUILTINS = set(dir(builtins))
 # Overloads by type: their class says what they do to which type.
