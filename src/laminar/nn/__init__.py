@@ -8,6 +8,18 @@ from laminar.nn.dice import DiceLoss
 from laminar.nn.downsampling import MaxBlurPool
 from laminar.nn.excitation import SEModule
 from laminar.nn.focal import FocalLoss, FocalLossFlat
+from laminar.nn.hooks import (
+    Hook,
+    Hooks,
+    dummy_eval,
+    hook_input,
+    hook_inputs,
+    hook_output,
+    hook_outputs,
+    in_channels,
+    model_sizes,
+    num_features_model,
+)
 from laminar.nn.layers import (
     AdaptiveAvgPool,
     AdaptiveConcatPool1d,
@@ -50,6 +62,16 @@ from laminar.nn.residual import PreActResBlock, ResBlock, SEBlock, SeparableBloc
 from laminar.nn.upsampling import PixelShuffle_ICNR, icnr_init
 
 __all__ = [
+    "Hook",
+    "Hooks",
+    "dummy_eval",
+    "hook_input",
+    "hook_inputs",
+    "hook_output",
+    "hook_outputs",
+    "in_channels",
+    "model_sizes",
+    "num_features_model",
     "PreActResBlock",
     "SEBlock",
     "SEResNeXtBlock",
