@@ -175,5 +175,5 @@ def test_sizes_of_a_layer_that_is_not_used_are_an_error_that_names_it() -> None:
 
 def test_features_are_found_with_a_larger_picture_if_the_first_is_too_small() -> None:
     assert num_features_model(nn.Sequential(nn.Conv2d(3, 7, 50), nn.AdaptiveAvgPool2d(1))) == 7
-    with pytest.raises(ConfigError, match="runs on no square picture"):
+    with pytest.raises(ConfigError, match="runs on no picture"):
         num_features_model(nn.Sequential(nn.Conv2d(3, 7, 1), nn.Linear(17, 1)))
