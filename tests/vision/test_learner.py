@@ -15,10 +15,11 @@ from laminar.data.normalize import Normalize
 from laminar.learner.loading import load_learner
 from laminar.metrics.classification import accuracy
 from laminar.vision.augment import aug_transforms
+from laminar.vision.body_for_data import is_convolutional
 from laminar.vision.crop import Resize
 from laminar.vision.data import ImageDataLoaders
 from laminar.vision.images import PILImageBW
-from laminar.vision.learner import create_vision_model, is_convolutional, vision_learner, vision_network
+from laminar.vision.learner import create_vision_model, vision_learner, vision_network
 from laminar.vision.models.xresnet import xresnet18, xresnet_small
 
 MakeFolder = Callable[..., Path]

@@ -85,6 +85,12 @@ from laminar.vision.models.xresnet import (
     xresnet_small,
 )
 from laminar.vision.models.xresnet_variants import (
+    xresnet18_deep,
+    xresnet18_deeper,
+    xresnet34_deep,
+    xresnet34_deeper,
+    xresnet50_deep,
+    xresnet50_deeper,
     xresnext18,
     xresnext34,
     xresnext50,
@@ -95,9 +101,16 @@ from laminar.vision.models.xresnet_variants import (
     xse_resnet101,
     xse_resnet152,
     xse_resnext18,
+    xse_resnext18_deep,
+    xse_resnext18_deeper,
     xse_resnext34,
+    xse_resnext34_deep,
+    xse_resnext34_deeper,
     xse_resnext50,
+    xse_resnext50_deep,
+    xse_resnext50_deeper,
     xse_resnext101,
+    xsenet154,
 )
 from laminar.vision.outside import (
     BoxesOutside,
@@ -123,6 +136,19 @@ from laminar.vision.turning import DihedralItem, FlipItem
 from laminar.vision.unet import UnetLearnerOptions, create_unet_model, unet_learner, unet_network
 
 __all__ = [
+    "xresnet18_deep",
+    "xresnet18_deeper",
+    "xresnet34_deep",
+    "xresnet34_deeper",
+    "xresnet50_deep",
+    "xresnet50_deeper",
+    "xse_resnext18_deep",
+    "xse_resnext18_deeper",
+    "xse_resnext34_deep",
+    "xse_resnext34_deeper",
+    "xse_resnext50_deep",
+    "xse_resnext50_deeper",
+    "xsenet154",
     "xresnext18",
     "xresnext34",
     "xresnext50",

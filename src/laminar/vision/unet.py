@@ -7,10 +7,10 @@ from typing import Any, Unpack
 
 from torch import Tensor, nn
 
-from laminar.core.errors import ConfigError, check_keywords
+from laminar.core.errors import check_keywords
 from laminar.core.recipe import builder
 from laminar.learner.learner import Learner, LearnerOptions
-from laminar.vision.learner import channels_of, check_order, found_body, learner_around, network_recipe, size_of
+from laminar.vision.body_for_data import begin, check_sizes, found_body, learner_around
 from laminar.vision.models.body import Arch, Cut, body_splitter
 from laminar.vision.models.pretrained import Weights
 from laminar.vision.models.unet import DynamicUnet, UnetOptions
@@ -78,8 +78,7 @@ def unet_network(
         size: height and width of the pictures, for networks that must be told.
         **unet: see `DynamicUnet`.
     """
-    if n_in < 1 or n_out < 1:
-        raise ConfigError(f"a network needs at least one channel and one output, got n_in={n_in} and n_out={n_out}")
+    check_sizes(n_in, n_out)
     check_keywords(unet, UnetOptions, "unet_network")
     return DynamicUnet(found_body(arch, False, None, cut, n_in, size).body, n_out, init=None, **unet)
 
@@ -132,19 +131,17 @@ def unet_learner(
         learn = unet_learner(dls, resnet34, metrics=[foreground_acc, DiceMulti()])
         learn.fine_tune(5)
     """
-    check_keywords(options, [*_OWN_ARGUMENTS, *UnetLearnerOptions.__annotations__], "unet_learner")
-    check_order(dls, "unet_learner")
-    unet: Any = {name: value for name, value in options.items() if name in UnetOptions.__annotations__}
-    learner_options: Any = {name: value for name, value in options.items() if name not in unet}
-    if not isinstance(pretrained, bool):
-        weights, pretrained = pretrained, True
-    n_in = channels_of(dls) if n_in is None else n_in
-    n_out = int(dls.c) if n_out is None else n_out
-    found = found_body(arch, pretrained, weights, cut, n_in, size_of(dls))
-    model = DynamicUnet(found.body, n_out, init=init, **unet)
-    learn = learner_around(dls, model, found, normalize, channels_last, learner_options)
-    learn.model_recipe = (unet_network, network_recipe(arch, n_out, n_in, cut, found.body, unet))
-    return learn
-
-
-_OWN_ARGUMENTS = ("normalize", "n_out", "pretrained", "weights", "cut", "init", "n_in", "channels_last")
+    start = begin(
+        unet_learner,
+        dls,
+        arch,
+        options,
+        UnetOptions,
+        pretrained=pretrained,
+        weights=weights,
+        cut=cut,
+        n_in=n_in,
+        n_out=n_out,
+    )
+    model = DynamicUnet(start.found.body, start.n_out, init=init, **start.model_options)
+    return learner_around(model, start, unet_network, normalize, channels_last)

@@ -128,7 +128,9 @@ def test_every_variant_is_made_by_name(name: str) -> None:
         assert model(torch.empty(2, 3, 64, 64)).shape == (2, 10)
     weighs = any(isinstance(part, SEModule) for part in model.modules())
     grouped = any(isinstance(part, nn.Conv2d) and part.groups == 32 for part in model.modules())
-    assert (weighs, grouped) == ("xse_" in name, "resnext" in name)
+    assert (weighs, grouped) == ("xse" in name, "resnext" in name)
+    stages = sum(type(layer) is nn.Sequential for layer in model)
+    assert stages == (8 if name.endswith("deeper") else 6 if name.endswith("deep") else 4)
     with pytest.raises(TypeError, match=rf"{name}.*'widden'. Did you mean 'widen'"):
         build(widden=2)
 

@@ -296,7 +296,7 @@ def body_splitter(model: nn.Module) -> list[list[nn.Parameter]]:
     """Groups of layers of a network made of body and head: early layers, late layers, head.
 
     The default for `vision_learner`. Where the early layers end depends on the architecture; a body of fewer than four
-    children is one group.
+    layers is one group.
     """
     body, *head = model.children()
     rest = [parameter for layer in head for parameter in layer.parameters()]
@@ -304,10 +304,12 @@ def body_splitter(model: nn.Module) -> list[list[nn.Parameter]]:
 
 
 def body_groups(body: nn.Module) -> list[list[nn.Parameter]]:
-    """Early and late layers of a body; one group for a body of fewer than four children."""
+    """Early and late layers of a body; one group for a body of fewer than four layers."""
     if isinstance(body, Grouped):
         return [group for group in body.layer_groups() if group]
     layers = list(body.children())
+    if len(layers) < 4:  # a stem and a sequence of stages, for one
+        layers = [layer for child in layers for layer in (child if type(child) is nn.Sequential else [child])]
     first = getattr(body, "first_group", None) or (len(layers) // 2 if len(layers) >= 4 else 0)
     groups = [layers[:first], layers[first:]] if first else [[body]]
     return [[parameter for layer in group for parameter in layer.parameters()] for group in groups]
