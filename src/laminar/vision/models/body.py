@@ -310,7 +310,9 @@ def body_groups(body: nn.Module) -> list[list[nn.Parameter]]:
     layers = list(body.children())
     if len(layers) < 4:  # a stem and a sequence of stages, for one
         layers = [layer for child in layers for layer in (child if type(child) is nn.Sequential else [child])]
-    first = getattr(body, "first_group", None) or (len(layers) // 2 if len(layers) >= 4 else 0)
+    first = getattr(body, "first_group", None) or 0
+    if not 0 < first < len(layers):  # as with VGGs without norms, which have fewer layers
+        first = len(layers) // 2 if len(layers) >= 4 else 0
     groups = [layers[:first], layers[first:]] if first else [[body]]
     return [[parameter for layer in group for parameter in layer.parameters()] for group in groups]
 
