@@ -66,6 +66,7 @@ class NeedsAllClasses(PairMetric):
         with_interval(F1Score(average="macro")),
         skm_to_fastai(skm.roc_auc_score, is_class=False, activation="softmax", flatten=False, multi_class="ovr"),
         tm.MulticlassAUROC(12),
+        F1Score(average="macro", sample_weight=[1.0] * 64),
     ],
 )
 def test_a_metric_that_needs_more_than_a_few_items_gives_no_alarm(toys, make_learner, metric) -> None:

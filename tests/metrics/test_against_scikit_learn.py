@@ -287,3 +287,110 @@ def test_functions_of_scikit_learn_take_scores_and_labels() -> None:
     assert over_batches(micro, logits, targets) == pytest.approx(over_batches(ours, logits, targets))
     with pytest.raises(ConfigError, match="activation='softmaxx' is none of no, sigmoid, softmax, binarysoftmax"):
         skm_to_fastai(skm.roc_auc_score, is_class=False, activation="softmaxx")
+
+
+def item_weights() -> list[float]:
+    torch.manual_seed(7)
+    return (torch.rand(sum(SIZES)) * 3).round(decimals=1).tolist()  # some of them 0
+
+
+@pytest.mark.parametrize(
+    ("ours", "peer", "what"),
+    [
+        (partial(F1Score, average="macro"), partial(skm.f1_score, average="macro"), "class"),
+        (partial(FBeta, 2.0, average="weighted"), partial(skm.fbeta_score, beta=2.0, average="weighted"), "class"),
+        (partial(Precision, average="micro"), partial(skm.precision_score, average="micro"), "class"),
+        (partial(Recall, average="macro"), partial(skm.recall_score, average="macro"), "class"),
+        (partial(Jaccard, average="macro"), partial(skm.jaccard_score, average="macro"), "class"),
+        (BalancedAccuracy, skm.balanced_accuracy_score, "class"),
+        (partial(CohenKappa, weights="linear"), partial(skm.cohen_kappa_score, weights="linear"), "class"),
+        (MatthewsCorrCoef, skm.matthews_corrcoef, "class"),
+        (HammingLoss, skm.hamming_loss, "class"),
+        (RocAuc, partial(skm.roc_auc_score, multi_class="ovr"), "probabilities"),
+        (partial(RocAuc, average="weighted"), partial(skm.roc_auc_score, multi_class="ovr", average="weighted"), "probabilities"),
+        (partial(F1ScoreMulti, average="macro"), partial(skm.f1_score, average="macro"), "labels"),
+        (partial(FBetaMulti, 2.0, average="samples"), partial(skm.fbeta_score, beta=2.0, average="samples", zero_division=0), "labels"),
+        (partial(PrecisionMulti, average="micro"), partial(skm.precision_score, average="micro"), "labels"),
+        (partial(RecallMulti, average="weighted"), partial(skm.recall_score, average="weighted"), "labels"),
+        (JaccardMulti, partial(skm.jaccard_score, average="macro"), "labels"),
+        (HammingLossMulti, skm.hamming_loss, "labels"),
+        (RocAucMulti, skm.roc_auc_score, "scores"),
+        (partial(RocAucMulti, average="weighted", max_fpr=None), partial(skm.roc_auc_score, average="weighted"), "scores"),
+        (partial(RocAucMulti, average="micro"), partial(skm.roc_auc_score, average="micro"), "scores"),
+        (partial(APScoreMulti, average="weighted"), partial(skm.average_precision_score, average="weighted"), "scores"),
+        (partial(APScoreMulti, average="samples"), partial(skm.average_precision_score, average="samples"), "some"),
+        (RocAucBinary, skm.roc_auc_score, "second"),
+        (partial(RocAucBinary, max_fpr=0.3), partial(skm.roc_auc_score, max_fpr=0.3), "second"),
+        (APScoreBinary, skm.average_precision_score, "second"),
+        (BrierScore, skm.brier_score_loss, "second"),
+        (R2Score, skm.r2_score, "quantities"),
+        (ExplainedVariance, skm.explained_variance_score, "quantities"),
+    ],
+)
+def test_items_count_by_their_weights(ours: Callable[..., Metric], peer: Peer, what: str) -> None:
+    weights = item_weights()
+    if what in ("class", "probabilities"):
+        preds, targets = classes(4)
+        seen = preds.argmax(1) if what == "class" else preds.double().softmax(1)
+    elif what in ("labels", "scores", "some"):
+        preds, targets = labels()
+        targets[:, 0] = 1 if what == "some" else targets[:, 0]  # not defined for an item without labels
+        seen = preds > 0 if what == "labels" else preds.double().sigmoid()
+    elif what == "second":
+        preds, targets = classes(2)
+        seen = preds.double().softmax(1)[:, 1]
+    else:
+        targets = torch.randn(sum(SIZES)).double()
+        preds = seen = targets + 0.5
+        preds = seen = seen + torch.randn(sum(SIZES)).double() / 3
+    expected = peer(targets.numpy(), seen.numpy(), sample_weight=weights)
+    assert over_batches(ours(sample_weight=weights), preds, targets) == pytest.approx(expected, rel=1e-4)
+
+
+def test_weights_are_one_for_each_item_of_the_set() -> None:
+    preds, targets = classes(4)
+    few, many = F1Score(average="macro", sample_weight=[1.0] * 10), HammingLoss(sample_weight=torch.ones(300))
+    with pytest.raises(ConfigError, match="F1Score: sample_weight has 10 weights, and 64 items have come"):
+        over_batches(few, preds, targets)
+    with pytest.raises(ConfigError, match="HammingLoss: sample_weight has 300 weights, and 203 items have come"):
+        over_batches(many, preds, targets)
+    for wrong in ([-1.0, 2.0], [math.nan], [[1.0]], [0.0, 0.0]):
+        with pytest.raises(ConfigError, match="sample_weight takes one number, 0 or more, for each item"):
+            R2Score(sample_weight=wrong)
+    with pytest.raises(ConfigError, match="multi_class='ovr'"):
+        RocAuc(multi_class="ovo", sample_weight=[1.0])
+
+
+def test_decisions_can_be_scored_as_brier_and_some_labels_left_out() -> None:
+    logits, targets = labels()
+    wrong = skm.hamming_loss(targets.numpy(), logits.sigmoid().numpy() > 0.4)
+    assert over_batches(BrierScoreMulti(thresh=0.4), logits, targets) == pytest.approx(wrong, rel=1e-5)
+    some = skm.hamming_loss(targets[:, [0, 3]].numpy(), logits[:, [0, 3]].numpy() > 0)
+    assert over_batches(HammingLossMulti(labels=[0, 3]), logits, targets) == pytest.approx(some, rel=1e-5)
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1])
+def test_rank_correlation_along_an_axis_and_with_numbers_that_are_none(axis: int | None) -> None:
+    from scipy import stats
+
+    torch.manual_seed(3)
+    targets = torch.randn(sum(SIZES), 4)
+    preds = targets + torch.randn(sum(SIZES), 4)
+    a, b = preds.numpy(), targets.numpy()
+    if axis is None:
+        expected = stats.spearmanr(a.reshape(-1), b.reshape(-1)).statistic
+    else:
+        columns = zip(a.T, b.T, strict=True) if axis == 0 else zip(a, b, strict=True)
+        expected = np.mean([stats.spearmanr(*pair).statistic for pair in columns])
+    assert over_batches(SpearmanCorrCoef(axis), preds, targets) == pytest.approx(expected, rel=1e-4)
+    preds[2, 1] = math.nan
+    assert math.isnan(over_batches(SpearmanCorrCoef(axis), preds, targets))
+    with pytest.raises(ConfigError, match="hold NaN"):
+        over_batches(SpearmanCorrCoef(axis, nan_policy="raise"), preds, targets)
+    omitted = over_batches(SpearmanCorrCoef(axis, nan_policy="omit"), preds, targets)
+    if axis is None:
+        assert omitted == pytest.approx(
+            stats.spearmanr(a.reshape(-1), b.reshape(-1), nan_policy="omit").statistic, rel=1e-4
+        )
+    else:
+        assert 0.3 < omitted < 1

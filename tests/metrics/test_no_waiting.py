@@ -50,6 +50,7 @@ METRICS = {
         *(m.Jaccard(average="macro"), m.BalancedAccuracy, m.CohenKappa, m.MatthewsCorrCoef, m.HammingLoss, m.RocAuc),
         *(m.RocAucBinary, m.APScoreBinary, m.BrierScore, m.AvgLoss, m.AvgSmoothLoss, m.perplexity),
         *(m.with_interval(m.accuracy), m.AccumMetric(max, dim_argmax=-1)),
+        *(kind(sample_weight=range(24)) for kind in (m.F1Score, m.RocAuc, m.BrierScore, m.HammingLoss)),
     ],
     labels: [
         *(m.accuracy_multi, m.F1ScoreMulti, m.FBetaMulti(2.0), m.PrecisionMulti, m.RecallMulti(average="samples")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from laminar.core.errors import ConfigError, describe
 from laminar.learner.loop import TrainingLoop
 from laminar.metrics.base import Metric, MetricSet, ValueMetric
 from laminar.metrics.making import mk_metric
+from laminar.metrics.weighing import ItemsMissingError
 
 __all__ = ["try_metrics"]
 
@@ -54,7 +56,8 @@ def try_metrics(learn: TrainingLoop, metrics: Sequence[Any]) -> None:
 
 def _try(learn: TrainingLoop, metric: Metric) -> None:
     """Take in the batch, and compute the value."""
-    with torch.no_grad(), warnings.catch_warnings():
+    # weights are for all items of the set
+    with torch.no_grad(), warnings.catch_warnings(), suppress(ItemsMissingError):
         # of too few items
         warnings.simplefilter("ignore")  # noqa: TID251  # inside catch_warnings
         metrics = MetricSet([metric])

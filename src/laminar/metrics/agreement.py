@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from laminar.metrics.base import PairMetric
 from laminar.metrics.classification import yes_or_no
 from laminar.metrics.confusion import ConfusionMetric, check_choice, quotients
+from laminar.metrics.weighing import SampleWeight, WeightedMetric
 
 __all__ = [
     "BalancedAccuracy",
@@ -29,12 +29,20 @@ class BalancedAccuracy(ConfusionMetric):
         axis: where the classes are in the predictions.
         adjusted: count from chance: 0 for guessing, 1 for perfect.
         ignore_index: target that counts for nothing.
+        sample_weight: how much each item counts, see `WeightedMetric`.
     """
 
     title: ClassVar[str] = "balanced_accuracy_score"
 
-    def __init__(self, axis: int = -1, *, adjusted: bool = False, ignore_index: int | None = -100) -> None:
-        super().__init__(axis, ignore_index)
+    def __init__(
+        self,
+        axis: int = -1,
+        *,
+        adjusted: bool = False,
+        ignore_index: int | None = -100,
+        sample_weight: SampleWeight | None = None,
+    ) -> None:
+        super().__init__(axis, ignore_index, sample_weight)
         self.adjusted = adjusted
 
     def score(self, matrix: Tensor) -> Any:
@@ -55,6 +63,7 @@ class CohenKappa(ConfusionMetric):
         labels: look at these classes only.
         weights: None: all mistakes alike; ``'linear'`` or ``'quadratic'``: by how far apart the classes' numbers are.
         ignore_index: target that counts for nothing.
+        sample_weight: how much each item counts, see `WeightedMetric`.
 
     Raises:
         ConfigError: other `weights`.
@@ -69,9 +78,10 @@ class CohenKappa(ConfusionMetric):
         labels: Sequence[int] | None = None,
         weights: str | None = None,
         ignore_index: int | None = -100,
+        sample_weight: SampleWeight | None = None,
     ) -> None:
         check_choice("CohenKappa", "weights", weights, (None, "linear", "quadratic"))
-        super().__init__(axis, ignore_index)
+        super().__init__(axis, ignore_index, sample_weight)
         self.labels, self.weights = labels, weights
 
     def score(self, matrix: Tensor) -> Any:
@@ -101,6 +111,7 @@ class MatthewsCorrCoef(ConfusionMetric):
     Args:
         axis: where the classes are in the predictions.
         ignore_index: target that counts for nothing.
+        sample_weight: how much each item counts, see `WeightedMetric`.
     """
 
     title: ClassVar[str] = "matthews_corrcoef"
@@ -116,6 +127,7 @@ class HammingLoss(ConfusionMetric):
     Args:
         axis: where the classes are in the predictions.
         ignore_index: target that counts for nothing.
+        sample_weight: how much each item counts, see `WeightedMetric`.
     """
 
     title: ClassVar[str] = "hamming_loss"
@@ -126,26 +138,41 @@ class HammingLoss(ConfusionMetric):
         return 1 - matrix.diag().sum() / matrix.sum()
 
 
-class _Decisions(PairMetric):
+class _Decisions(WeightedMetric):
     """Base of metrics of yes/no decisions, all outputs alike: override `score`.
 
     Args:
         thresh: probability from which an output counts as yes.
         sigmoid: turn raw outputs into probabilities first.
+        labels: these outputs only, all by default.
+        sample_weight: how much each item counts, see `WeightedMetric`.
     """
 
-    def __init__(self, thresh: float = 0.5, sigmoid: bool = True) -> None:
+    def __init__(
+        self,
+        thresh: float = 0.5,
+        sigmoid: bool = True,
+        *,
+        labels: Sequence[int] | None = None,
+        sample_weight: SampleWeight | None = None,
+    ) -> None:
         self.thresh, self.sigmoid = thresh, sigmoid
-        self.reset()
+        self.labels = None if labels is None else [int(label) for label in labels]
+        super().__init__(sample_weight)
 
     def reset(self) -> None:
         """Forget what was counted."""
+        super().reset()
         self.counts: Tensor | None = None
 
     def update(self, preds: Any, *targets: Any) -> None:
         """Count the decisions of a batch."""
         said, true = yes_or_no(preds.detach(), targets[0], self.thresh, self.sigmoid)
-        counts = torch.stack([(~true & ~said).sum(), (~true & said).sum(), (true & ~said).sum(), (true & said).sum()])
+        said, true = said.reshape(len(said), -1), true.reshape(len(true), -1)
+        if self.labels is not None:
+            said, true = said[:, self.labels], true[:, self.labels]
+        kinds, weights = torch.stack([~true & ~said, ~true & said, true & ~said, true & said]), self.next_weights(preds)
+        counts = kinds.sum((1, 2)) if weights is None else (kinds * weights[:, None]).sum((1, 2))
         self.counts = counts if self.counts is None else self.counts + counts
 
     def score(self, matrix: Tensor) -> Tensor:
@@ -155,7 +182,10 @@ class _Decisions(PairMetric):
     @property
     def value(self) -> Any:
         """The metric of all that was counted."""
-        return None if self.counts is None else self.score(self.counts.cpu().double().reshape(2, 2))
+        if self.counts is None:
+            return None
+        self.check_all_came()
+        return self.score(self.counts.cpu().double().reshape(2, 2))
 
 
 class HammingLossMulti(_Decisions):
@@ -164,6 +194,8 @@ class HammingLossMulti(_Decisions):
     Args:
         thresh: probability from which an output counts as yes.
         sigmoid: turn raw outputs into probabilities first.
+        labels: these outputs only, all by default.
+        sample_weight: how much each item counts, see `WeightedMetric`.
     """
 
     title: ClassVar[str] = "hamming_loss"
@@ -180,6 +212,8 @@ class MatthewsCorrCoefMulti(_Decisions):
     Args:
         thresh: probability from which an output counts as yes.
         sigmoid: turn raw outputs into probabilities first.
+        labels: these outputs only, all by default.
+        sample_weight: how much each item counts, see `WeightedMetric`.
 
     Raises:
         ConfigError: predictions and targets of different size.

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from laminar.core.errors import ConfigError, suggest
-from laminar.metrics.base import PairMetric
 from laminar.metrics.classification import likeliest_classes
+from laminar.metrics.weighing import SampleWeight, WeightedMetric
 
 __all__ = ["AVERAGES", "ConfusionMetric", "averaged", "check_choice", "confusion_counts", "quotients"]
 
@@ -27,7 +27,13 @@ def check_choice(where: str, name: str, value: Any, choices: tuple[Any, ...]) ->
         raise ConfigError(f"{where}: {name}={value!r} is none of {', '.join(names)}.{suggest(str(value), names)}")
 
 
-def confusion_counts(preds: Tensor, targets: Tensor, axis: int = -1, ignore_index: int | None = -100) -> Tensor:
+def confusion_counts(
+    preds: Tensor,
+    targets: Tensor,
+    axis: int = -1,
+    ignore_index: int | None = -100,
+    weights: Tensor | None = None,
+) -> Tensor:
     """Count each pair of true and predicted class, without waiting for the device.
 
     Args:
@@ -35,10 +41,11 @@ def confusion_counts(preds: Tensor, targets: Tensor, axis: int = -1, ignore_inde
         targets: class indices, as many as there are predictions.
         axis: where the classes are.
         ignore_index: target that counts for nothing.
+        weights: how often each item counts, ``[batch]``; once by default.
 
     Returns:
         ``[classes * classes + 2]``: the pairs, row by row of the true class; then the ignored, then targets that are no
-        class.
+        class, these without weights.
 
     Raises:
         ConfigError: there is one class, or another number of targets.
@@ -54,11 +61,15 @@ def confusion_counts(preds: Tensor, targets: Tensor, axis: int = -1, ignore_inde
     place = torch.where((truth < 0) | (truth >= n), n * n + 1, truth * n + predicted)
     if ignore_index is not None:
         place = torch.where(truth == ignore_index, n * n, place)
-    counts = torch.zeros(n * n + 2, dtype=torch.int64, device=preds.device)
-    return counts.scatter_add_(0, place, torch.ones_like(place))
+    if weights is None:
+        counts = torch.zeros(n * n + 2, dtype=torch.int64, device=preds.device)
+        return counts.scatter_add_(0, place, torch.ones_like(place))
+    each = weights.repeat_interleave(len(place) // len(weights))
+    each = torch.where(place > n * n, 1.0, each)
+    return torch.zeros(n * n + 2, dtype=each.dtype, device=each.device).scatter_add_(0, place, each)
 
 
-class ConfusionMetric(PairMetric):
+class ConfusionMetric(WeightedMetric):
     """Base of metrics that follow from how often each class was taken for each: override `score`.
 
     Counts are kept on the device and are exact, whatever the batches.
@@ -66,22 +77,27 @@ class ConfusionMetric(PairMetric):
     Args:
         axis: where the classes are in the predictions.
         ignore_index: target that counts for nothing; None if each one counts.
+        sample_weight: how much each item counts, see `WeightedMetric`.
     """
 
     smaller_is_better = False
 
-    def __init__(self, axis: int = -1, ignore_index: int | None = -100) -> None:
+    def __init__(
+        self, axis: int = -1, ignore_index: int | None = -100, sample_weight: SampleWeight | None = None
+    ) -> None:
         self.axis, self.ignore_index = axis, ignore_index
-        self.reset()
+        super().__init__(sample_weight)
 
     def reset(self) -> None:
         """Forget what was counted."""
+        super().reset()
         self.counts: Tensor | None = None
 
     def update(self, preds: Any, *targets: Any) -> None:
         """Count the pairs of a batch."""
         self.check_classes(preds.shape[self.axis])
-        counts = confusion_counts(preds.detach(), targets[0], self.axis, self.ignore_index)
+        weights = self.next_weights(preds)
+        counts = confusion_counts(preds.detach(), targets[0], self.axis, self.ignore_index, weights)
         self.counts = counts if self.counts is None else self.counts + counts
 
     def check_classes(self, n: int) -> None:
@@ -109,6 +125,7 @@ class ConfusionMetric(PairMetric):
         """
         if self.counts is None:
             return None
+        self.check_all_came()
         counts = self.counts.cpu()
         n = round((len(counts) - 2) ** 0.5)
         if counts[-1]:

@@ -57,6 +57,8 @@ def statistic_of(metric: Metric) -> Statistic | None:
         return lambda preds, targets: float(quotient(preds, targets))
     if not isinstance(metric, PairMetric):
         raise ConfigError(f"{metric.name} needs more than predictions and targets, so it has no interval.")
+    if getattr(metric, "sample_weight", None) is not None:
+        raise ConfigError(f"{metric.name} has sample_weight: an interval takes items that count alike.")
     pair = metric
 
     def statistic(preds: Tensor, targets: Tensor) -> float:

@@ -11,6 +11,7 @@ from laminar.core.errors import ConfigError
 from laminar.metrics.collecting import ActivationType, CollectingMetric, activated
 from laminar.metrics.confusion import check_choice
 from laminar.metrics.regression import flat_pairs
+from laminar.metrics.weighing import SampleWeight, WeightedMetric
 
 __all__ = [
     "APScoreBinary",
@@ -24,15 +25,21 @@ __all__ = [
 ]
 
 
-def _counts_above(scores: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
+def _counts_above(scores: Tensor, positive: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
     """For each different score from high to low, how many positive and how many other items have at least that."""
+    if weights is None:
+        weights = torch.ones(len(scores), dtype=torch.float64)
+    scores, positive, weights = scores[weights > 0], positive[weights > 0], weights[weights > 0]
     order = scores.argsort(descending=True)
-    ordered, hits = scores[order], positive[order].double().cumsum(0)
+    ordered, each = scores[order], weights[order]
+    hits = (positive[order] * each).cumsum(0)
     last = torch.cat([ordered[1:] != ordered[:-1], torch.ones(1, dtype=torch.bool)])
-    return hits[last], (torch.arange(1, len(scores) + 1) - hits)[last]
+    return hits[last], (each * ~positive[order]).cumsum(0)[last]
 
 
-def roc_auc(scores: Tensor, positive: Tensor, max_fpr: float | None = None) -> Tensor:
+def roc_auc(
+    scores: Tensor, positive: Tensor, max_fpr: float | None = None, weights: Tensor | None = None
+) -> Tensor:
     """Area under the curve of true over false positive rate: how often a positive item has the higher score.
 
     Args:
@@ -40,11 +47,12 @@ def roc_auc(scores: Tensor, positive: Tensor, max_fpr: float | None = None) -> T
         positive: which items are positive, ``[items]``.
         max_fpr: only up to this rate of false positives, brought back to 0.5 for guessing and 1 for perfect (McClish,
             "Analyzing a portion of the ROC curve", 1989).
+        weights: how much each item counts, ``[items]``; all alike by default.
 
     Returns:
         The area; NaN if all items are positive, or none is.
     """
-    hits, others = _counts_above(scores, positive)
+    hits, others = _counts_above(scores, positive, weights)
     zero = hits.new_zeros(1)
     rate, false_rate = torch.cat([zero, hits / hits[-1]]), torch.cat([zero, others / others[-1]])
     if max_fpr is None or max_fpr == 1:
@@ -58,32 +66,55 @@ def roc_auc(scores: Tensor, positive: Tensor, max_fpr: float | None = None) -> T
     return (1 + (area - least) / (max_fpr - least)) / 2
 
 
-def average_precision(scores: Tensor, positive: Tensor) -> Tensor:
+def average_precision(scores: Tensor, positive: Tensor, weights: Tensor | None = None) -> Tensor:
     """Mean of the precision at each positive item, ranked by score.
 
     Args:
         scores: ``[items]``, on the CPU.
         positive: which items are positive, ``[items]``.
+        weights: how much each item counts, ``[items]``; all alike by default.
 
     Returns:
         The mean; NaN if no item is positive.
     """
-    hits, others = _counts_above(scores, positive)
+    hits, others = _counts_above(scores, positive, weights)
     found = torch.diff(hits, prepend=hits.new_zeros(1)) / hits[-1]
     return (found * hits / (hits + others)).sum()
 
 
-def _mean(values: Tensor, weights: Tensor, average: str) -> Any:
+def _mean(values: Tensor, weights: Tensor | None, average: str) -> Any:
     """Mean of what is defined, weighted if asked; None if nothing is."""
     known = ~values.isnan()
     if not known.any():
         return None
-    if average == "weighted":
+    if average == "weighted" and weights is not None:
         return (values * weights)[known].sum() / weights[known].sum()
     return values[known].mean()
 
 
-class RocAuc(CollectingMetric):
+class _RankingMetric(CollectingMetric, WeightedMetric):
+    """Base of metrics that need everything at once, in which items may count unequally."""
+
+    smaller_is_better = False
+
+    def reset(self) -> None:
+        """Forget what was collected."""
+        WeightedMetric.reset(self)
+        super().reset()
+
+    def update(self, preds: Any, *targets: Any) -> None:
+        """Keep the predictions and targets of one batch."""
+        super().update(preds, *targets)
+        self.next_weights(preds)
+
+    def weights_of(self, scores: Tensor) -> Tensor | None:
+        """How much each row of `scores` counts, on the CPU: of several to an item, each as much as the item."""
+        self.check_all_came()
+        weights = self.sample_weight
+        return None if weights is None else weights.cpu().double().repeat_interleave(len(scores) // len(weights))
+
+
+class RocAuc(_RankingMetric):
     """Area under the ROC curve for several classes.
 
     Args:
@@ -93,23 +124,31 @@ class RocAuc(CollectingMetric):
         max_fpr: only up to this rate of false positives; for ``multi_class='ovr'``.
         multi_class: ``'ovr'``: each class against all others; ``'ovo'``: each pair of classes (Hand and Till, "A simple
             generalisation of the area under the ROC curve", 2001).
+        sample_weight: how much each item counts, for ``multi_class='ovr'``; see `WeightedMetric`.
 
     Raises:
         ConfigError: another `average` or `multi_class`.
     """
 
     title: ClassVar[str] = "roc_auc_score"
-    smaller_is_better = False
 
     def __init__(
-        self, axis: int = -1, *, average: str = "macro", max_fpr: float | None = None, multi_class: str = "ovr"
+        self,
+        axis: int = -1,
+        *,
+        average: str = "macro",
+        max_fpr: float | None = None,
+        multi_class: str = "ovr",
+        sample_weight: SampleWeight | None = None,
     ) -> None:
         check_choice("RocAuc", "average", average, ("macro", "weighted"))
         check_choice("RocAuc", "multi_class", multi_class, ("ovr", "ovo"))
         if max_fpr is not None and (multi_class == "ovo" or not 0 < max_fpr <= 1):
             raise ConfigError(f"RocAuc: max_fpr={max_fpr!r} must be above 0, up to 1, with multi_class='ovr'.")
+        if sample_weight is not None and multi_class == "ovo":
+            raise ConfigError("RocAuc: sample_weight goes with multi_class='ovr'; pairs of classes have no weights.")
         self.axis, self.average, self.max_fpr, self.multi_class = axis, average, max_fpr, multi_class
-        self.reset()
+        super().__init__(sample_weight)
 
     def prepare(self, preds: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities ``[items, classes]`` and classes ``[items]``."""
@@ -118,10 +157,10 @@ class RocAuc(CollectingMetric):
     def compute(self, preds: Tensor, targets: Tensor) -> Any:
         """Compute the area."""
         scores, classes = preds.cpu(), targets.cpu()
-        n = scores.shape[1]
-        frequency = torch.bincount(classes, minlength=n).double()
+        n, item_weights = scores.shape[1], self.weights_of(scores)
+        frequency = torch.bincount(classes, item_weights, minlength=n).double()
         if self.multi_class == "ovr":
-            of_classes = [roc_auc(scores[:, c], classes == c, self.max_fpr) for c in range(n)]
+            of_classes = [roc_auc(scores[:, c], classes == c, self.max_fpr, item_weights) for c in range(n)]
             return _mean(torch.stack(of_classes), frequency, self.average)
         areas: list[Tensor] = []
         weights: list[Tensor] = []
@@ -150,15 +189,14 @@ def class_probabilities(preds: Tensor, targets: Tensor, axis: int) -> tuple[Tens
     return probabilities, targets.reshape(-1).long()
 
 
-class _Binary(CollectingMetric):
+class _Binary(_RankingMetric):
     """Base of metrics of the scores of one of two classes."""
 
-    smaller_is_better = False
     pos_label = 1
 
-    def __init__(self, axis: int = -1) -> None:
+    def __init__(self, axis: int = -1, sample_weight: SampleWeight | None = None) -> None:
         self.axis = axis
-        self.reset()
+        super().__init__(sample_weight)
 
     def prepare(self, preds: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """The class's probability, and whether the item is of it."""
@@ -178,6 +216,7 @@ class RocAucBinary(_Binary):
     Args:
         axis: where the classes are in the predictions.
         max_fpr: only up to this rate of false positives.
+        sample_weight: how much each item counts, see `WeightedMetric`.
 
     Raises:
         ConfigError: at the first batch, if there are not two classes.
@@ -185,15 +224,17 @@ class RocAucBinary(_Binary):
 
     title: ClassVar[str] = "roc_auc_score"
 
-    def __init__(self, axis: int = -1, *, max_fpr: float | None = None) -> None:
+    def __init__(
+        self, axis: int = -1, *, max_fpr: float | None = None, sample_weight: SampleWeight | None = None
+    ) -> None:
         if max_fpr is not None and not 0 < max_fpr <= 1:
             raise ConfigError(f"RocAucBinary: max_fpr={max_fpr!r} must be above 0, up to 1.")
         self.max_fpr = max_fpr
-        super().__init__(axis)
+        super().__init__(axis, sample_weight)
 
     def compute(self, preds: Tensor, targets: Tensor) -> Any:
         """Compute the area; None if all items are of one class."""
-        area = roc_auc(preds.cpu(), targets.cpu(), self.max_fpr)
+        area = roc_auc(preds.cpu(), targets.cpu(), self.max_fpr, self.weights_of(preds))
         return None if area.isnan() else area
 
 
@@ -203,6 +244,7 @@ class APScoreBinary(_Binary):
     Args:
         axis: where the classes are in the predictions.
         pos_label: the class that is looked for.
+        sample_weight: how much each item counts, see `WeightedMetric`.
 
     Raises:
         ConfigError: at the first batch, if there are not two classes.
@@ -210,33 +252,36 @@ class APScoreBinary(_Binary):
 
     title: ClassVar[str] = "average_precision_score"
 
-    def __init__(self, axis: int = -1, *, pos_label: int = 1) -> None:
+    def __init__(
+        self, axis: int = -1, *, pos_label: int = 1, sample_weight: SampleWeight | None = None
+    ) -> None:
         self.pos_label = pos_label
-        super().__init__(axis)
+        super().__init__(axis, sample_weight)
 
     def compute(self, preds: Tensor, targets: Tensor) -> Any:
         """Compute the mean; None if no item is of the class."""
-        precision = average_precision(preds.cpu(), targets.cpu())
+        precision = average_precision(preds.cpu(), targets.cpu(), self.weights_of(preds))
         return None if precision.isnan() else precision
 
 
-class _Labels(CollectingMetric):
+class _Labels(_RankingMetric):
     """Base of metrics of the scores of several labels: override `area`.
 
     Args:
         sigmoid: turn raw outputs into probabilities first.
         average: ``'macro'`` (mean of the labels), ``'weighted'`` (by the labels' frequency), ``'micro'`` (all outputs
             alike) or ``'samples'`` (mean of the items). Labels or items for which it is not defined are left out.
+        sample_weight: how much each item counts, see `WeightedMetric`.
     """
 
-    smaller_is_better = False
-
-    def __init__(self, sigmoid: bool = True, *, average: str = "macro") -> None:
+    def __init__(
+        self, sigmoid: bool = True, *, average: str = "macro", sample_weight: SampleWeight | None = None
+    ) -> None:
         check_choice(type(self).__name__, "average", average, ("macro", "weighted", "micro", "samples"))
         self.sigmoid, self.average = sigmoid, average
-        self.reset()
+        super().__init__(sample_weight)
 
-    def area(self, scores: Tensor, positive: Tensor) -> Tensor:
+    def area(self, scores: Tensor, positive: Tensor, weights: Tensor | None) -> Tensor:
         """The metric of one label."""
         raise NotImplementedError
 
@@ -248,13 +293,15 @@ class _Labels(CollectingMetric):
 
     def compute(self, preds: Tensor, targets: Tensor) -> Any:
         """Compute the average."""
-        scores, true = preds.cpu(), targets.cpu()
+        scores, true, weights = preds.cpu(), targets.cpu(), self.weights_of(preds)
+        if self.average == "samples":
+            areas = torch.stack([self.area(scores[i], true[i], None) for i in range(len(scores))])
+            return _mean(areas, weights, "macro" if weights is None else "weighted")
         if self.average == "micro":
+            weights = None if weights is None else weights.repeat_interleave(scores.shape[1])
             scores, true = scores.reshape(-1, 1), true.reshape(-1, 1)
-        elif self.average == "samples":
-            scores, true = scores.T, true.T
-        areas = torch.stack([self.area(scores[:, i], true[:, i]) for i in range(scores.shape[1])])
-        return _mean(areas, true.sum(0).double(), self.average)
+        areas = torch.stack([self.area(scores[:, i], true[:, i], weights) for i in range(scores.shape[1])])
+        return _mean(areas, (true if weights is None else true * weights[:, None]).sum(0).double(), self.average)
 
 
 class RocAucMulti(_Labels):
@@ -264,6 +311,7 @@ class RocAucMulti(_Labels):
         sigmoid: turn raw outputs into probabilities first.
         average: ``'macro'``, ``'weighted'``, ``'micro'`` or ``'samples'``.
         max_fpr: only up to this rate of false positives.
+        sample_weight: how much each item counts, see `WeightedMetric`.
 
     Raises:
         ConfigError: another `average`.
@@ -271,13 +319,20 @@ class RocAucMulti(_Labels):
 
     title: ClassVar[str] = "roc_auc_score"
 
-    def __init__(self, sigmoid: bool = True, *, average: str = "macro", max_fpr: float | None = None) -> None:
+    def __init__(
+        self,
+        sigmoid: bool = True,
+        *,
+        average: str = "macro",
+        max_fpr: float | None = None,
+        sample_weight: SampleWeight | None = None,
+    ) -> None:
         self.max_fpr = max_fpr
-        super().__init__(sigmoid, average=average)
+        super().__init__(sigmoid, average=average, sample_weight=sample_weight)
 
-    def area(self, scores: Tensor, positive: Tensor) -> Tensor:
+    def area(self, scores: Tensor, positive: Tensor, weights: Tensor | None) -> Tensor:
         """The area of one label."""
-        return roc_auc(scores, positive, self.max_fpr)
+        return roc_auc(scores, positive, self.max_fpr, weights)
 
 
 class APScoreMulti(_Labels):
@@ -286,6 +341,7 @@ class APScoreMulti(_Labels):
     Args:
         sigmoid: turn raw outputs into probabilities first.
         average: ``'macro'``, ``'weighted'``, ``'micro'`` or ``'samples'``.
+        sample_weight: how much each item counts, see `WeightedMetric`.
 
     Raises:
         ConfigError: another `average`.
@@ -293,30 +349,56 @@ class APScoreMulti(_Labels):
 
     title: ClassVar[str] = "average_precision_score"
 
-    def area(self, scores: Tensor, positive: Tensor) -> Tensor:
+    def area(self, scores: Tensor, positive: Tensor, weights: Tensor | None) -> Tensor:
         """The mean precision of one label."""
-        return average_precision(scores, positive)
+        return average_precision(scores, positive, weights)
 
 
 class SpearmanCorrCoef(CollectingMetric):
-    """Correlation of the ranks of predictions and targets, -1 to 1, all numbers alike.
+    """Correlation of the ranks of predictions and targets, -1 to 1. Equal numbers share the mean of their ranks.
 
-    Equal numbers share the mean of their ranks.
+    Args:
+        axis: None: all numbers alike; 0: each output by itself over the items; 1: each item by itself over its
+            outputs. The latter two give the mean of those that vary.
+        nan_policy: what to do where a number is none: ``'propagate'``: the correlation is none either; ``'omit'``:
+            leave such pairs out; ``'raise'``: an error.
+
+    Raises:
+        ConfigError: another `axis` or `nan_policy`; with ``'raise'``, a number that is none.
     """
 
     title: ClassVar[str] = "spearmanr"
     smaller_is_better = False
 
-    def __init__(self) -> None:
+    def __init__(self, axis: int | None = None, *, nan_policy: str = "propagate") -> None:
+        check_choice("SpearmanCorrCoef", "axis", axis, (None, 0, 1))
+        check_choice("SpearmanCorrCoef", "nan_policy", nan_policy, ("propagate", "omit", "raise"))
+        self.axis, self.nan_policy = axis, nan_policy
         self.reset()
 
     def prepare(self, preds: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Both flat."""
-        return flat_pairs(preds, targets)
+        """Both as ``[items, outputs]``."""
+        given, true = flat_pairs(preds, targets)
+        return given.reshape(len(preds), -1), true.reshape(len(preds), -1)
 
     def compute(self, preds: Tensor, targets: Tensor) -> Any:
         """Compute the correlation; None where predictions or targets do not vary."""
-        a, b = _ranks(preds.cpu()), _ranks(targets.cpu())
+        given, true = preds.cpu(), targets.cpu()
+        if self.axis is None:
+            return self._correlation(given.reshape(-1), true.reshape(-1))
+        pairs = zip(given.T, true.T, strict=True) if self.axis == 0 else zip(given, true, strict=True)
+        each = [value for pair in pairs if (value := self._correlation(*pair)) is not None]
+        return torch.stack(each).mean() if each else None
+
+    def _correlation(self, given: Tensor, true: Tensor) -> Tensor | None:
+        known = ~(given.isnan() | true.isnan())
+        if not known.all():
+            if self.nan_policy == "raise":
+                raise ConfigError(f"SpearmanCorrCoef: {int((~known).sum())} of {len(known)} pairs hold NaN.")
+            if self.nan_policy == "propagate":
+                return torch.tensor(torch.nan)
+            given, true = given[known], true[known]
+        a, b = _ranks(given), _ranks(true)
         a, b = a - a.mean(), b - b.mean()
         both = (a.square().sum() * b.square().sum()).sqrt()
         return (a * b).sum() / both if both > 0 else None

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from laminar.core.errors import ConfigError
 from laminar.metrics.base import PairMetric, mean_of_items, smaller_is_better
+from laminar.metrics.weighing import SampleWeight, WeightedMetric
 
 __all__ = [
     "ExpRootMeanSquaredPercentError",
@@ -129,35 +130,34 @@ exp_rmspe = ExpRootMeanSquaredPercentError()
 """Root mean squared percentage error of exponentials, to be used as `rmse` is."""
 
 
-class MomentMetric(PairMetric):
+class MomentMetric(WeightedMetric):
     """Base of metrics that follow from means and spreads of predictions, targets and differences: override `score`.
 
     Batches are merged as in Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample
     variances", 1979, in float64 where the device has it: exact whatever the batches, with three numbers kept.
+
+    Args:
+        sample_weight: how much each item counts, see `WeightedMetric`.
     """
 
     smaller_is_better = False
 
-    def __init__(self) -> None:
-        self.reset()
-
     def reset(self) -> None:
         """Forget what was accumulated."""
-        self.count = 0
+        super().reset()
+        self.count: Any = 0  # of numbers, or the sum of their weights
         self.means: Any = None  # of predictions, of targets, of targets minus predictions
         self.spreads: Any = None  # sums of squared distances from these means
 
     def update(self, preds: Any, *targets: Any) -> None:
         """Merge the moments of one batch."""
         flat_preds, flat_targets = flat_pairs(preds.detach(), *targets)
-        n = flat_preds.numel()
-        if n == 0:
+        if flat_preds.numel() == 0:
             return
         series = torch.stack([flat_preds, flat_targets, flat_targets - flat_preds])
         series = series if series.device.type == "mps" else series.double()  # no float64 there
-        means = series.mean(1)
-        spreads = (series - means[:, None]).square().sum(1)
-        if self.count:
+        n, means, spreads = _moments(series, self.next_weights(preds))
+        if self.means is not None:
             apart, total = means - self.means, self.count + n
             spreads = self.spreads + spreads + apart.square() * (self.count * n / total)
             means = self.means + apart * (n / total)
@@ -175,13 +175,29 @@ class MomentMetric(PairMetric):
     @property
     def value(self) -> Any:
         """The metric of all numbers so far; None where they do not vary."""
-        if not self.count:
+        if self.means is None:
             return None
+        self.check_all_came()
         return self.score(self.means.cpu().double(), self.spreads.cpu().double())
 
 
+def _moments(series: Tensor, weights: Tensor | None) -> tuple[Any, Tensor, Tensor]:
+    """Count, means and sums of squared distances from them of several series ``[series, numbers]``."""
+    if weights is None:
+        means = series.mean(1)
+        return series.shape[1], means, (series - means[:, None]).square().sum(1)
+    each = weights.repeat_interleave(series.shape[1] // len(weights))
+    total = each.sum()
+    means = (series * each).sum(1) / total.clamp(min=torch.finfo(each.dtype).tiny)
+    return total, means, ((series - means[:, None]).square() * each).sum(1)
+
+
 class R2Score(MomentMetric):
-    """Share of the targets' variation that predictions explain (coefficient of determination), all numbers alike."""
+    """Share of the targets' variation that predictions explain (coefficient of determination), all numbers alike.
+
+    Args:
+        sample_weight: how much each item counts, see `WeightedMetric`.
+    """
 
     title: ClassVar[str] = "r2_score"
 
@@ -192,7 +208,11 @@ class R2Score(MomentMetric):
 
 
 class ExplainedVariance(MomentMetric):
-    """Share of the targets' variation that predictions explain, not counting a constant difference."""
+    """Share of the targets' variation that predictions explain, not counting a constant difference.
+
+    Args:
+        sample_weight: how much each item counts, see `WeightedMetric`.
+    """
 
     title: ClassVar[str] = "explained_variance_score"
 
@@ -202,7 +222,11 @@ class ExplainedVariance(MomentMetric):
 
 
 class PearsonCorrCoef(MomentMetric):
-    """Linear correlation of predictions and targets, -1 to 1, all numbers alike."""
+    """Linear correlation of predictions and targets, -1 to 1, all numbers alike.
+
+    Args:
+        sample_weight: how much each item counts, see `WeightedMetric`.
+    """
 
     title: ClassVar[str] = "pearsonr"
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from laminar.core.errors import ConfigError
-from laminar.metrics.base import PairMetric
 from laminar.metrics.classification import yes_or_no
 from laminar.metrics.confusion import AVERAGES, ConfusionMetric, averaged, check_choice, quotients
+from laminar.metrics.weighing import SampleWeight, WeightedMetric
 
 __all__ = [
     "ClassScore",
@@ -75,6 +75,7 @@ class ClassScore(ConfusionMetric):
         average: ``'binary'``, ``'macro'`` (mean of the classes), ``'micro'`` (all items alike) or ``'weighted'`` (by
             the classes' frequency).
         ignore_index: target that counts for nothing.
+        sample_weight: how much each item counts, see `WeightedMetric`.
 
     Raises:
         ConfigError: another `average`; at the first batch, ``'binary'`` with more than two classes.
@@ -88,11 +89,12 @@ class ClassScore(ConfusionMetric):
         pos_label: int = 1,
         average: str = "binary",
         ignore_index: int | None = -100,
+        sample_weight: SampleWeight | None = None,
     ) -> None:
         check_choice(type(self).__name__, "average", average, AVERAGES[:-1])
         self.labels = None if labels is None else [int(label) for label in labels]
         self.pos_label, self.average = pos_label, average
-        super().__init__(axis, ignore_index)
+        super().__init__(axis, ignore_index, sample_weight)
 
     def parts(self, hits: Tensor, false_alarms: Tensor, misses: Tensor) -> Parts:
         """Numerator and denominator of each class."""
@@ -142,6 +144,7 @@ class FBeta(_Balance, ClassScore):
         pos_label: with ``average='binary'``, the class that is looked for.
         average: ``'binary'``, ``'macro'``, ``'micro'`` or ``'weighted'``; see `ClassScore`.
         ignore_index: target that counts for nothing.
+        sample_weight: how much each item counts, see `WeightedMetric`.
     """
 
     def __init__(
@@ -153,9 +156,17 @@ class FBeta(_Balance, ClassScore):
         pos_label: int = 1,
         average: str = "binary",
         ignore_index: int | None = -100,
+        sample_weight: SampleWeight | None = None,
     ) -> None:
         self.beta = beta
-        super().__init__(axis, labels=labels, pos_label=pos_label, average=average, ignore_index=ignore_index)
+        super().__init__(
+            axis,
+            labels=labels,
+            pos_label=pos_label,
+            average=average,
+            ignore_index=ignore_index,
+            sample_weight=sample_weight,
+        )
 
 
 class F1Score(_Balance, ClassScore):
@@ -165,7 +176,7 @@ class F1Score(_Balance, ClassScore):
     beta = 1.0
 
 
-class LabelScore(PairMetric):
+class LabelScore(WeightedMetric):
     """Base of scores of items that may have several labels, over an epoch: override `parts`.
 
     Args:
@@ -174,6 +185,7 @@ class LabelScore(PairMetric):
         labels: these outputs only, all by default.
         average: ``'macro'`` (mean of the labels), ``'micro'`` (all decisions alike), ``'weighted'`` (by the labels'
             frequency) or ``'samples'`` (mean of the items).
+        sample_weight: how much each item counts, see `WeightedMetric`.
 
     Raises:
         ConfigError: another `average`.
@@ -188,11 +200,12 @@ class LabelScore(PairMetric):
         *,
         labels: Sequence[int] | None = None,
         average: str = "macro",
+        sample_weight: SampleWeight | None = None,
     ) -> None:
         check_choice(type(self).__name__, "average", average, AVERAGES[1:])
         self.thresh, self.sigmoid, self.average = thresh, sigmoid, average
         self.labels = None if labels is None else [int(label) for label in labels]
-        self.reset()
+        super().__init__(sample_weight)
 
     def parts(self, hits: Tensor, false_alarms: Tensor, misses: Tensor) -> Parts:
         """Numerator and denominator of each label, or of each item."""
@@ -200,6 +213,7 @@ class LabelScore(PairMetric):
 
     def reset(self) -> None:
         """Forget what was counted."""
+        super().reset()
         # hits, false alarms and misses of each label; or the sum of the items' scores, and their count
         self.counts: Tensor | None = None
 
@@ -209,11 +223,14 @@ class LabelScore(PairMetric):
         said, true = said.reshape(len(said), -1), true.reshape(len(true), -1)
         if self.labels is not None:
             said, true = said[:, self.labels], true[:, self.labels]
-        over = 1 if self.average == "samples" else 0
-        counts = torch.stack([(said & true).sum(over), (said & ~true).sum(over), (~said & true).sum(over)])
+        weights = self.next_weights(preds)
+        kinds = torch.stack([said & true, said & ~true, ~said & true])
         if self.average == "samples":
-            scores = quotients(*self.parts(*counts.float()))
-            counts = torch.stack([scores.sum(), scores.new_tensor(float(len(scores)))])
+            scores = quotients(*self.parts(*kinds.sum(2).float()))
+            weights = torch.ones_like(scores) if weights is None else weights
+            counts = torch.stack([(scores * weights).sum(), weights.sum()])
+        else:
+            counts = kinds.sum(1) if weights is None else (kinds * weights[:, None]).sum(1)
         self.counts = counts if self.counts is None else self.counts + counts
 
     @property
@@ -221,6 +238,7 @@ class LabelScore(PairMetric):
         """The score of all that was counted."""
         if self.counts is None:
             return None
+        self.check_all_came()
         counts = self.counts.cpu().double()
         if self.average == "samples":
             return counts[0] / counts[1]
@@ -249,6 +267,7 @@ class FBetaMulti(_Balance, LabelScore):
         sigmoid: turn raw outputs into probabilities first.
         labels: these outputs only.
         average: ``'macro'``, ``'micro'``, ``'weighted'`` or ``'samples'``; see `LabelScore`.
+        sample_weight: how much each item counts, see `WeightedMetric`.
     """
 
     def __init__(
@@ -259,9 +278,10 @@ class FBetaMulti(_Balance, LabelScore):
         *,
         labels: Sequence[int] | None = None,
         average: str = "macro",
+        sample_weight: SampleWeight | None = None,
     ) -> None:
         self.beta = beta
-        super().__init__(thresh, sigmoid, labels=labels, average=average)
+        super().__init__(thresh, sigmoid, labels=labels, average=average, sample_weight=sample_weight)
 
 
 class F1ScoreMulti(_Balance, LabelScore):
