@@ -52,9 +52,7 @@ class BrierScore(_MeanDistance):
         sample_weight: how much each item counts, see `WeightedMetric`.
     """
 
-    def __init__(
-        self, axis: int = -1, *, softmax: bool = True, sample_weight: SampleWeight | None = None
-    ) -> None:
+    def __init__(self, axis: int = -1, *, softmax: bool = True, sample_weight: SampleWeight | None = None) -> None:
         self.axis, self.softmax = axis, softmax
         super().__init__(sample_weight)
 

@@ -37,9 +37,7 @@ def _counts_above(scores: Tensor, positive: Tensor, weights: Tensor | None) -> t
     return hits[last], (each * ~positive[order]).cumsum(0)[last]
 
 
-def roc_auc(
-    scores: Tensor, positive: Tensor, max_fpr: float | None = None, weights: Tensor | None = None
-) -> Tensor:
+def roc_auc(scores: Tensor, positive: Tensor, max_fpr: float | None = None, weights: Tensor | None = None) -> Tensor:
     """Area under the curve of true over false positive rate: how often a positive item has the higher score.
 
     Args:
@@ -252,9 +250,7 @@ class APScoreBinary(_Binary):
 
     title: ClassVar[str] = "average_precision_score"
 
-    def __init__(
-        self, axis: int = -1, *, pos_label: int = 1, sample_weight: SampleWeight | None = None
-    ) -> None:
+    def __init__(self, axis: int = -1, *, pos_label: int = 1, sample_weight: SampleWeight | None = None) -> None:
         self.pos_label = pos_label
         super().__init__(axis, sample_weight)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from laminar.core.errors import ConfigError
 from laminar.metrics.base import PairMetric, mean_of_items, smaller_is_better
-from laminar.metrics.weighing import SampleWeight, WeightedMetric
+from laminar.metrics.weighing import WeightedMetric
 
 __all__ = [
     "ExpRootMeanSquaredPercentError",
