@@ -170,7 +170,7 @@ def test_it_learns_a_language_whose_words_follow_each_other(arch, config) -> Non
 
 
 def test_what_makes_no_network_is_refused() -> None:
-    with pytest.raises(TypeError, match="config of AWD_LSTM.*'n_hidden'.*Did you mean 'n_hid'"):
+    with pytest.raises(TypeError, match=r"config of AWD_LSTM.*'n_hidden'.*Did you mean 'n_hid'"):
         get_language_model(AWD_LSTM, 20, {**SMALL, "n_hidden": 3})
     with pytest.raises(ConfigError, match="n_layers must be a whole number from 1 on, got 0"):
         AWD_LSTM(20, 4, 4, 0)
@@ -178,7 +178,7 @@ def test_what_makes_no_network_is_refused() -> None:
         AWD_LSTM(20, 4, 4, 10**9)
     with pytest.raises(ConfigError, match="second model on backwards=True data"):
         AWD_LSTM(20, **SMALL, bidir=True)
-    with pytest.raises(ConfigError, match="no encoder of texts is called 'AWD_LSTMS'. Did you mean 'AWD_LSTM'"):
+    with pytest.raises(ConfigError, match=r"no encoder of texts is called 'AWD_LSTMS'. Did you mean 'AWD_LSTM'"):
         get_language_model("AWD_LSTMS", 20)
     with pytest.raises(ConfigError, match="a class of encoders, such as AWD_LSTM, got Linear"):
         get_language_model(nn.Linear, 20)

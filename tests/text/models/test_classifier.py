@@ -111,13 +111,18 @@ def test_the_head_is_as_asked_for() -> None:
     assert [part.p for part in model[1].modules() if isinstance(part, nn.Dropout)] == [0.4, 0.2, 0.3]
     bounded = get_text_classifier(AWD_LSTM, 20, 1, config=SMALL, y_range=(0, 5)).eval()
     assert (bounded(torch.randint(2, 20, (8, 5)))[0] - 2.5).abs().max() < 2.5
-    outputs = model(padded(texts(), lambda n: n))
-    assert outputs[0].shape == (5, 3)
-    assert not outputs[1][0][:5].any()
+
+
+def test_the_penalties_see_zeros_where_there_is_no_word() -> None:
+    model = get_text_classifier(AWD_LSTM, 20, 3, seq_len=5, config=SMALL)
+    scores, raw, dropped = model(padded(texts((3, 12)), lambda n: n))
+    assert scores.shape == (2, 3)
+    assert raw is dropped
+    assert [int(text.any(-1).sum()) for text in raw] == [3, 12]
 
 
 def test_what_makes_no_classifier_is_refused() -> None:
-    with pytest.raises(ConfigError, match="one dropout for each layer.*makes 2 layers.*has 1"):
+    with pytest.raises(ConfigError, match=r"one dropout for each layer.*makes 2 layers.*has 1"):
         PoolingLinearClassifier([6, 4, 2], [0.1])
     with pytest.raises(ConfigError, match="at least 1, got 0 and None"):
         SentenceEncoder(0, Echo())

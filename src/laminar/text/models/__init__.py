@@ -1,1 +1,1 @@
-"""Networks for texts: encoders (AWD-LSTM, QRNN, Transformer), and what makes language models and classifiers of them."""
+"""Networks for texts: encoders, and what makes language models and classifiers of them."""

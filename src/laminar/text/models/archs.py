@@ -29,7 +29,9 @@ def text_arch(arch: TextArch) -> type[TextEncoder]:
     if isinstance(arch, type) and issubclass(arch, TextEncoder):
         return arch
     if isinstance(arch, str):
-        raise ConfigError(f"no encoder of texts is called {arch!r}.{suggest(arch, _OURS)} There are {', '.join(_OURS)}.")
+        raise ConfigError(
+            f"no encoder of texts is called {arch!r}.{suggest(arch, _OURS)} There are {', '.join(_OURS)}."
+        )
     name = arch.__name__ if isinstance(arch, type) else type(arch).__name__
     raise ConfigError(
         f"arch must be a class of encoders, such as AWD_LSTM, got {name}. One of your own derives from TextEncoder."

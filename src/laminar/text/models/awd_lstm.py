@@ -108,7 +108,7 @@ class AWD_LSTM(TextEncoder):
 
     def forward(self, words: Tensor) -> Tensor:
         """Read ``[batch, length]``, int64: ``[batch, length, emb_sz]``, before output dropout."""
-        output = self.input_dp(self.encoder_dp(words))
+        output: Tensor = self.input_dp(self.encoder_dp(words))
         states = self._states_for(output)
         for number, (layer, dropout) in enumerate(zip(self.rnns, self.hidden_dps, strict=True)):
             output, state = layer(output, states[number])
@@ -140,7 +140,7 @@ class AWD_LSTM(TextEncoder):
         known = self.hidden or [self._no_state(layer) for layer in self.rnns]
         return [tuple(_for_texts(part, n_texts, x) for part in state) for state in known]
 
-    def _no_state(self, layer: nn.Module) -> tuple[Tensor, ...]:
+    def _no_state(self, layer: Any) -> tuple[Tensor, ...]:
         """The state of a layer for no texts at all."""
         width = layer.module.hidden_size
         return (torch.empty(1, 0, width), torch.empty(1, 0, width))
@@ -159,7 +159,7 @@ class AWD_QRNN(AWD_LSTM):
     def _layer(self, number: int, n_in: int, n_out: int, weight_p: float) -> nn.Module:
         return WeightDropout(QRNNLayer(n_in, n_out, window=1 if number else 2), weight_p, "linear.weight")
 
-    def _no_state(self, layer: nn.Module) -> tuple[Tensor, ...]:
+    def _no_state(self, layer: Any) -> tuple[Tensor, ...]:
         inner = layer.module
         return (torch.empty(1, 0, inner.hidden_size), torch.empty(inner.window - 1, 0, inner.input_size))
 

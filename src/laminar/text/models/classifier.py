@@ -174,7 +174,8 @@ class PoolingLinearClassifier(nn.Module):
 
     def forward(self, said: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Decide, from what `SentenceEncoder` gives: ``[batch, outputs]``; then, twice, what was said of each word
-        (zeros where there is none), for `RNNRegularizer`."""
+        (zeros where there is none), for `RNNRegularizer`.
+        """
         output, mask = said
         words = output.masked_fill(mask[:, :, None], 0)
         return self.layers(masked_concat_pool(output, mask)), words, words

@@ -99,9 +99,7 @@ class WeightDropout(nn.Module):
         ConfigError: the layer has no parameter of such a name.
     """
 
-    def __init__(
-        self, module: nn.Module, weight_p: float, layer_names: str | Sequence[str] = "weight_hh_l0"
-    ) -> None:
+    def __init__(self, module: nn.Module, weight_p: float, layer_names: str | Sequence[str] = "weight_hh_l0") -> None:
         super().__init__()
         self.module, self.weight_p = module, _check_share(weight_p, "weight_p")
         self.layer_names = [layer_names] if isinstance(layer_names, str) else list(layer_names)

@@ -49,7 +49,8 @@ class LinearDecoder(nn.Module):
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Score ``[batch, length, n_hid]``: scores ``[batch, length, n_out]``, and the features before and after
-        dropout, for `RNNRegularizer`."""
+        dropout, for `RNNRegularizer`.
+        """
         dropped = self.output_dp(features)
         return self.decoder(dropped), features, dropped
 

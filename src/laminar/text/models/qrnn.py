@@ -52,7 +52,7 @@ class _LinearRecurrence(Function):
         return states
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]  # torch's
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:
         keep, states, first = ctx.saved_tensors
         total = _scan_back(keep, grad, ctx.block)
@@ -79,7 +79,9 @@ def _block_for(new: Tensor) -> int:
 def _scan_blocks(keep: Tensor, new: Tensor, first: Tensor, block: int) -> Tensor:
     steps = new.shape[1]
     n_blocks = math.ceil(steps / block)
-    keep, new = (F.pad(x, (0, 0, 0, n_blocks * block - steps)).unflatten(1, (n_blocks, block)) for x in (keep, new))
+    keep, new = (
+        F.pad(x, (0, 0, 0, n_blocks * block - steps)).view(-1, n_blocks, block, new.shape[2]) for x in (keep, new)
+    )
     states, shares = torch.empty_like(new), torch.empty_like(keep)  # shares: what is left of the state before the block
     states[:, :, 0], shares[:, :, 0] = new[:, :, 0], keep[:, :, 0]
     for step in range(1, block):

@@ -61,7 +61,8 @@ def rotate(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
 
     Args:
         x: ``[..., length, width]``.
-        cosines: see `rotary_angles`, as `sines`.
+        cosines: of `rotary_angles`.
+        sines: the same.
     """
     first, second = x.chunk(2, -1)
     turned = torch.cat([-second, first], -1)
@@ -194,7 +195,8 @@ class TextTransformer(TextEncoder):
             kept.append(state)
         if self.remembers:
             self.past = kept
-        return self.norm(x)
+        read: Tensor = self.norm(x)
+        return read
 
     @contextmanager
     def remembering(self) -> Iterator[None]:
