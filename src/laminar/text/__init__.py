@@ -1,17 +1,5 @@
 """Texts: tokenizing, numbering, loading, learning; `laminar.text.all` is what notebooks import."""
 
-from laminar.text.special_tokens import (
-    BOS,
-    EOS,
-    FLD,
-    PAD,
-    SPECIAL_TOKENS,
-    TK_MAJ,
-    TK_REP,
-    TK_UP,
-    TK_WREP,
-    UNK,
-)
 from laminar.text.models.awd_lstm import (
     AWD_LSTM,
     AWD_QRNN,
@@ -51,6 +39,18 @@ from laminar.text.models.transformer import (
     TextTransformer,
     transformer_clas_config,
     transformer_lm_config,
+)
+from laminar.text.special_tokens import (
+    BOS,
+    EOS,
+    FLD,
+    PAD,
+    SPECIAL_TOKENS,
+    TK_MAJ,
+    TK_REP,
+    TK_UP,
+    TK_WREP,
+    UNK,
 )
 
 __all__ = [
