@@ -9,14 +9,12 @@ import torch
 from torch import Tensor
 
 from laminar.callbacks.predictions import GatherPredsCallback
-from laminar.core.device import to_cpu
 from laminar.core.errors import ConfigError
 from laminar.core.show import plot_top_losses
 from laminar.core.transform import Transform
-from laminar.core.types import plain
 from laminar.learner.inference import evaluation_loader
 
-__all__ = ["Examples", "Interpretation", "TopLosses", "TrainedLearner"]
+__all__ = ["Examples", "Interpretation", "TopLosses", "TrainedLearner", "losses_of"]
 
 
 class TrainedLearner(Protocol):
@@ -107,11 +105,7 @@ class Interpretation:
         loader = evaluation_loader(learn.dls, ds_idx, dl, learn.model_tfms)
         gather = GatherPredsCallback(with_loss=True, with_items=True, with_preds=False, with_targs=False)
         learn.validate(dl=loader, cbs=[gather])
-        if gather.losses is None:
-            raise ConfigError(
-                "there are no targets to compare with: make the loader with test_dl(items, with_labels=True)"
-            )
-        return cls(learn, loader, gather.losses, act, gather.items)
+        return cls(learn, loader, losses_of(gather), act, gather.items)
 
     def __len__(self) -> int:
         return len(self.losses)
@@ -195,6 +189,17 @@ class Interpretation:
         return self.dl.show_results(batch, self._predict(batch)[1], max_n=len(numbers), **options)
 
 
+def losses_of(gather: GatherPredsCallback) -> Tensor:
+    """The losses that were gathered.
+
+    Raises:
+        ConfigError: there were no targets.
+    """
+    if gather.losses is None:
+        raise ConfigError("there are no targets to compare with: make the loader with test_dl(items, with_labels=True)")
+    return gather.losses
+
+
 def _numbers(idxs: int | Iterable[int] | Tensor) -> list[int]:
     if isinstance(idxs, int):
         return [idxs]
@@ -232,8 +237,3 @@ def items_at(loader: Any, idxs: Sequence[int]) -> tuple[Any, ...]:
         raise IndexError(f"there are {start} items, no number {max(wanted - found.keys())}")
     rows = zip(*(found[index] for index in idxs), strict=True)
     return tuple(torch.stack([torch.as_tensor(value) for value in row]) for row in rows)
-
-
-def on_cpu(value: Any) -> Any:
-    """Plain tensors on the CPU."""
-    return plain(to_cpu(value))

@@ -1,54 +1,45 @@
-"""Which classes a model takes for which: confusion matrix, the pairs it confuses most, a table by class."""
+"""How a classifier errs: which classes it takes for which, how well it finds each, how far its probabilities hold."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Self
+from collections.abc import Callable
+from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from laminar.core.errors import ConfigError
-from laminar.core.lazy import lazy_module
-from laminar.interpret.base import Interpretation, TrainedLearner, on_cpu
+from laminar.core.types import plain
+from laminar.interpret.base import TrainedLearner, losses_of
+from laminar.interpret.calibration import Calibration, TemperatureScaling, calibration_of, fit_temperature
+from laminar.interpret.confusion import (
+    Array,
+    ClassReport,
+    ConfusionInterpretation,
+    class_names,
+    class_report,
+    pair_counts,
+    report_table,
+)
+from laminar.interpret.decisions import GatherDecisions, kind_of
 from laminar.learner.inference import evaluation_loader
 
-__all__ = ["ClassificationInterpretation", "ClassReport", "Confused"]
-
-plt = lazy_module("matplotlib.pyplot")
-Array = np.ndarray[Any, np.dtype[Any]]
+__all__ = ["ClassificationInterpretation"]
 
 
-class Confused(NamedTuple):
-    """Items of class `actual` that were taken for `predicted`, `times` times."""
+class ClassificationInterpretation(ConfusionInterpretation):
+    """Looks at a classifier with one class, or several labels, for each item.
 
-    actual: str
-    predicted: str
-    times: int
-
-
-class ClassReport(NamedTuple):
-    """How well one class is found: shares 0 to 1, and how many items are of it."""
-
-    name: str
-    precision: float
-    recall: float
-    f1: float
-    support: int
-
-
-class ClassificationInterpretation(Interpretation):
-    """Looks at a classifier with one class for each item (or each pixel).
-
-    Keeps losses, targets and decisions; see `Interpretation`.
+    Keeps for each item the loss, the target, the decision and how sure it was; see `Interpretation`.
 
     Args:
         learn: a trained learner.
         dl: loader that gives the items in the order of the data set, without augmentation.
         losses: of each item.
-        targets: class of each item.
-        decoded: class the model decides for.
+        targets: class of each item, ``[n]``; for several labels 0 or 1 for each, ``[n, classes]``.
+        decoded: class the model decides for; for several labels whether it decides for each, bool ``[n, classes]``.
+        confidences: probability of the class it decides for, 0 to 1, ``[n]``; None if that is not known.
         act: see `Interpretation`.
         idxs: see `Interpretation`.
     """
@@ -60,12 +51,13 @@ class ClassificationInterpretation(Interpretation):
         losses: Tensor,
         targets: Tensor,
         decoded: Tensor,
+        confidences: Tensor | None = None,
         act: Callable[[Any], Any] | None = None,
         idxs: Tensor | None = None,
     ) -> None:
         super().__init__(learn, dl, losses, act, idxs)
-        self.targets, self.decoded = targets, decoded
-        self.vocab = _class_names(dl, targets, decoded)
+        self.targets, self.decoded, self.confidences = targets, decoded, confidences
+        self.vocab = class_names(dl, targets.shape[1] if self.several else int(max(targets.max(), decoded.max())) + 1)
 
     @classmethod
     def from_learner(
@@ -83,107 +75,43 @@ class ClassificationInterpretation(Interpretation):
             ConfigError: the targets are no classes.
         """
         loader = evaluation_loader(learn.dls, ds_idx, dl, learn.model_tfms)
-        _, targets, decoded, losses, idxs = learn.get_preds(
-            dl=loader, with_decoded=True, with_loss=True, act=act, with_items=True
-        )
-        targets, decoded = on_cpu(targets), on_cpu(decoded)
-        if not isinstance(targets, Tensor) or not isinstance(decoded, Tensor) or targets.shape != decoded.shape:
-            raise ConfigError(
-                "ClassificationInterpretation needs one class as target and one as decision for each item, got "
-                f"{_kind(targets)} and {_kind(decoded)}. Use Interpretation for other tasks."
-            )
-        if targets.is_floating_point():
-            raise ConfigError(
-                f"the targets are {_kind(targets)}, no classes. Use Interpretation for quantities and several labels."
-            )
-        return cls(learn, loader, losses, targets, decoded, act, idxs)
+        gather = GatherDecisions(act)
+        learn.validate(dl=loader, cbs=[gather])
+        losses, targets, decoded = losses_of(gather), plain(gather.targets), plain(gather.decided)
+        _refuse_other_tasks(targets, decoded)
+        return cls(learn, loader, losses, targets, decoded, gather.confidences, act, gather.items)
+
+    @property
+    def several(self) -> bool:
+        """Whether an item may have several labels."""
+        return self.targets.ndim == 2
 
     def confusion_matrix(self) -> Array:
-        """How many items of each class (row) were taken for each class (column): int64 ``[classes, classes]``."""
-        n = len(self.vocab)
-        targets, decoded = self.targets.flatten().long(), self.decoded.flatten().long()
-        known = (targets >= 0) & (targets < n)  # ids that mean "no class" lie outside
-        counts = torch.bincount(targets[known] * n + decoded[known], minlength=n * n)
-        return np.asarray(counts.view(n, n).numpy())
+        """How many items of each class (row) were taken for each class (column): int64 ``[classes, classes]``.
 
-    def plot_confusion_matrix(
-        self,
-        normalize: bool = False,
-        title: str = "Confusion matrix",
-        cmap: str = "Blues",
-        norm_dec: int = 2,
-        plot_txt: bool = True,
-        figsize: tuple[float, float] | None = None,
-        dpi: float | None = None,
-        ax: Any = None,
-    ) -> Any:
-        """Draw the confusion matrix.
-
-        Args:
-            normalize: shares of each class in place of counts.
-            title: over it.
-            cmap: matplotlib's colours.
-            norm_dec: digits behind the point, when normalised.
-            plot_txt: write the numbers into the fields.
-            figsize: inches.
-            dpi: pixels for an inch.
-            ax: axes to draw on, made when None.
-
-        Returns:
-            The axes.
+        With several labels: how often a label (row) was missed where another (column) was wrongly given; on the
+        diagonal, how often it was rightly given.
         """
-        matrix = self.confusion_matrix()
-        shown = matrix / np.maximum(matrix.sum(1, keepdims=True), 1) if normalize else matrix
         n = len(self.vocab)
-        if ax is None:
-            side = max(4.0, min(0.6 * n + 2, 16.0))
-            ax = plt.figure(figsize=figsize or (side, side), dpi=dpi).gca()
-        ax.imshow(shown, interpolation="nearest", cmap=cmap)
-        ax.set_title(title)
-        ax.set_xticks(range(n), self.vocab, rotation=90)
-        ax.set_yticks(range(n), self.vocab, rotation=0)
-        if plot_txt:
-            bright = shown.max() / 2
-            for row in range(n):
-                for column in range(n):
-                    value = shown[row, column]
-                    text = f"{value:.{norm_dec}f}" if normalize else str(value)
-                    colour = "white" if value > bright else "black"
-                    ax.text(column, row, text, ha="center", va="center", color=colour)
-        ax.set_ylim(n - 0.5, -0.5)
-        ax.set_ylabel("Actual")
-        ax.set_xlabel("Predicted")
-        ax.grid(False)
-        ax.figure.tight_layout()
-        return ax
-
-    def most_confused(self, min_val: int = 1) -> list[Confused]:
-        """Pairs of classes by how often the first was taken for the second, the most frequent first.
-
-        Args:
-            min_val: least number of items.
-        """
-        matrix = self.confusion_matrix().copy()
-        np.fill_diagonal(matrix, 0)
-        pairs = [
-            Confused(self.vocab[row], self.vocab[column], int(matrix[row, column]))
-            for row, column in np.argwhere(matrix >= max(1, min_val)).tolist()
-        ]
-        return sorted(pairs, key=lambda pair: pair.times, reverse=True)
+        if not self.several:
+            return np.asarray(pair_counts(self.targets, self.decoded, n).numpy())
+        there, given = self.targets.bool(), self.decoded.bool()
+        missed, added = (there & ~given).double(), (given & ~there).double()
+        counts = missed.T @ added + torch.diag((there & given).sum(0).double())
+        return np.asarray(counts.long().numpy())
 
     def class_reports(self) -> list[ClassReport]:
         """Precision, recall and F1 of each class; 0 where a class was never predicted, or is not there."""
-        matrix = self.confusion_matrix()
-        reports = []
-        for index, name in enumerate(self.vocab):
-            hits, predicted, support = matrix[index, index], matrix[:, index].sum(), matrix[index].sum()
-            precision, recall = hits / max(predicted, 1), hits / max(support, 1)
-            f1 = 2 * hits / max(predicted + support, 1)
-            reports.append(ClassReport(name, float(precision), float(recall), float(f1), int(support)))
-        return reports
+        if not self.several:
+            return super().class_reports()
+        there, given = self.targets.bool(), self.decoded.bool()
+        counts = torch.stack([(there & given).sum(0), given.sum(0), there.sum(0)], 1).tolist()
+        return [class_report(name, *row) for name, row in zip(self.vocab, counts, strict=True)]
 
     def classification_report(self, digits: int = 2) -> str:
         """A table of precision, recall, F1 and number of items by class, with accuracy and averages.
+
+        With several labels, accuracy is the share of items of which all labels are right.
 
         Args:
             digits: behind the point.
@@ -192,37 +120,87 @@ class ClassificationInterpretation(Interpretation):
         support = np.array([report.support for report in reports])
         scores = np.array([report[1:4] for report in reports])
         total = int(support.sum())
-        accuracy = float(np.trace(self.confusion_matrix())) / max(total, 1)
         weighted = (scores * support[:, None]).sum(0) / max(total, 1)
-        width = max([len(report.name) for report in reports] + [len("weighted avg")])
-
-        def line(name: str, numbers: Sequence[float | None], count: int) -> str:
-            cells = "".join(" " * 10 if number is None else f"{number:>10.{digits}f}" for number in numbers)
-            return f"{name:>{width}}{cells}{count:>10}"
-
-        head = f"{'':>{width}}" + "".join(f"{name:>10}" for name in ("precision", "recall", "f1-score", "support"))
-        rows = [line(report.name, report[1:4], report.support) for report in reports]
+        right = (self.targets == self.decoded).reshape(len(self), -1).all(1)
         summary = [
-            line("accuracy", [None, None, accuracy], total),
-            line("macro avg", scores.mean(0).tolist(), total),
-            line("weighted avg", weighted.tolist(), total),
+            ("accuracy", None, None, float(right.float().mean()), len(self)),
+            ("macro avg", *scores.mean(0).tolist(), total),
+            ("weighted avg", *weighted.tolist(), total),
         ]
-        return "\n".join([head, "", *rows, "", *summary])
+        return report_table(("precision", "recall", "f1-score", "support"), [*reports, None, *summary], digits)
 
     def print_classification_report(self, digits: int = 2) -> None:
         """Print `classification_report`."""
         print(self.classification_report(digits))
 
+    # ---- probabilities -----------------------------------------------------------------------------------------------
 
-def _class_names(dl: Any, targets: Tensor, decoded: Tensor) -> list[str]:
-    """Names of the classes: the loader's vocabulary (the last, of several), else numbers."""
-    vocab = getattr(dl, "vocab", None)
-    if vocab is not None and len(vocab) and isinstance(vocab[-1], Sequence) and not isinstance(vocab[-1], str):
-        vocab = vocab[-1]
-    if vocab is None:
-        vocab = range(int(max(targets.max(), decoded.max())) + 1)
-    return [str(name) for name in vocab]
+    def calibration(self, n_bins: int = 15) -> Calibration:
+        """How far the probabilities of the decisions hold: ``.error`` is the expected calibration error.
+
+        Args:
+            n_bins: into so many ranges of equal width.
+
+        Raises:
+            ConfigError: there is no probability of one class for each item.
+        """
+        if self.confidences is None:
+            raise ConfigError("calibration needs one class and its probability for each item; these have several.")
+        return calibration_of(self.confidences, self.decoded == self.targets, n_bins)
+
+    def plot_calibration(self, n_bins: int = 15, ax: Any = None) -> Any:
+        """Draw a reliability diagram: how often decisions of each probability are right.
+
+        Args:
+            n_bins: see `calibration`.
+            ax: axes to draw on, made when None.
+
+        Returns:
+            The axes.
+        """
+        return self.calibration(n_bins).plot(ax)
+
+    def fit_temperature(self) -> TemperatureScaling:
+        """Find the temperature that makes the probabilities of these items hold: see `fit_temperature`.
+
+        Items are predicted once more, since raw outputs are not kept. To be used as ``act`` of ``get_preds`` and of
+        ``from_learner``, or put into the model by ``.into(learn)``.
+
+        Raises:
+            ConfigError: the probabilities are not a softmax over classes, or no item is predicted wrongly.
+        """
+        if self.confidences is None:
+            raise ConfigError("a temperature is for one class for each item; these have several.")
+        with self.learn.no_bar():
+            raw, targets = plain(self.learn.get_preds(dl=self.dl, act=_as_it_is)[:2])
+        scaling = TemperatureScaling(1.0)
+        if self.act is None and not scaling.is_activation_of(self.learn.loss_func, raw[:8]):
+            raise ConfigError(
+                f"a temperature divides what a softmax is taken of: {type(self.learn.loss_func).__name__} takes none"
+            )
+        return fit_temperature(raw, targets)
 
 
-def _kind(value: Any) -> str:
-    return f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+def _as_it_is(outputs: Any) -> Any:
+    return outputs
+
+
+def _refuse_other_tasks(targets: Any, decoded: Any) -> None:
+    """Refuse what is neither one class nor several labels for each item.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if not isinstance(targets, Tensor) or not isinstance(decoded, Tensor) or targets.shape != decoded.shape:
+        raise ConfigError(
+            "ClassificationInterpretation needs one class as target and one as decision for each item, got "
+            f"{kind_of(targets)} and {kind_of(decoded)}. Use Interpretation for other tasks."
+        )
+    several = decoded.dtype == torch.bool and decoded.ndim == 2
+    if targets.is_floating_point() and not several:
+        raise ConfigError(f"the targets are {kind_of(targets)}, no classes. Use Interpretation for quantities.")
+    if targets.ndim > 1 and not several:
+        raise ConfigError(
+            f"the targets are {kind_of(targets)}, a class for each pixel: SegmentationInterpretation counts them "
+            "without keeping the masks."
+        )
