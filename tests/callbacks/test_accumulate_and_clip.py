@@ -1,4 +1,5 @@
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from laminar.callbacks import (
 )
 from laminar.core.device import find_bs
 from laminar.core.errors import ConfigError
+from laminar.nn import CrossEntropyLossFlat, FocalLoss
 from laminar.optim import SGD
 
 
@@ -56,6 +58,86 @@ def test_a_schedule_goes_by_windows_as_by_large_batches(make_learner, toys, tmp_
     assert small.recorder.lrs[::4] == large.recorder.lrs
     for a, b in zip(small.model.parameters(), large.model.parameters(), strict=True):
         assert torch.allclose(a, b, atol=2e-3)
+
+
+def test_a_short_last_window_counts_as_one_for_schedules_too(make_learner, toys, tmp_path) -> None:
+    # 11 batches of 8: windows of 32, 32 and 24; the whole of it, as people use it
+    def extra():
+        return [GradientClip(0.05), ParamScheduler({"lr": SchedCos(0.5, 0.01)}), MixedPrecision("bf16")]
+
+    small, _ = trained(make_learner, toys, tmp_path, 88, 8, [GradientAccumulation(32), *extra()], epochs=3)
+    large, _ = trained(make_learner, toys, tmp_path, 88, 32, extra(), epochs=3)
+    first_of_windows = [rate for number, rate in enumerate(small.recorder.lrs) if number % 11 in (0, 4, 8)]
+    assert first_of_windows == pytest.approx(large.recorder.lrs)
+    for a, b in zip(small.model.parameters(), large.model.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=2e-3)
+
+
+def by_pixel(batches: list) -> list:
+    """The same inputs, of which some items have fewer targets that count."""
+    return [(x, torch.stack([y, torch.where(x[:, 0] > 0, y, -100)], 1)) for x, y in batches]
+
+
+class TwoPixels(nn.Module):
+    """Classes of two pixels for each item, ``[batch, classes, pixels]``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers(x).view(-1, 2, 2)
+
+
+WEIGHT = torch.tensor([0.2, 3.0])
+
+
+@pytest.mark.parametrize("n", [64, 40])
+@pytest.mark.parametrize(
+    ("loss", "pixels"),
+    [
+        (nn.CrossEntropyLoss(weight=WEIGHT), False),
+        (partial(nn.functional.cross_entropy, weight=WEIGHT), False),
+        (CrossEntropyLossFlat(weight=WEIGHT), False),
+        (nn.CrossEntropyLoss(ignore_index=0), False),
+        (nn.CrossEntropyLoss(), True),
+        (FocalLoss(), True),
+        (nn.CrossEntropyLoss(weight=WEIGHT), True),
+        (nn.CrossEntropyLoss(reduction="sum"), False),
+    ],
+)
+def test_what_items_count_for_in_the_loss_is_what_they_count_for_in_the_window(
+    make_learner, toys, tmp_path, n: int, loss, pixels: bool
+) -> None:
+    models = []
+    for bs, cbs in ((8, [GradientAccumulation(32)]), (32, [])):
+        batches = toys.batches(n, bs)
+        torch.manual_seed(0)
+        model = TwoPixels() if pixels else net()
+        dls = toys.Loaders([by_pixel(batches) if pixels else batches] * 2, tmp_path)
+        make_learner(model, dls=dls, cbs=cbs, opt_func=SGD, lr=0.01, loss_func=loss).fit(2)
+        models.append(model)
+    torch.manual_seed(0)
+    start = TwoPixels() if pixels else net()
+    for a, b, before in zip(*(model.parameters() for model in [*models, start]), strict=True):
+        assert torch.allclose(a, b, atol=1e-6)
+        assert not torch.allclose(a, before, atol=1e-4)
+
+
+def test_a_window_in_which_nothing_counts_changes_nothing(make_learner, toys, tmp_path) -> None:
+    batches = [(torch.randn(8, 4), torch.zeros(8, dtype=torch.long)) for _ in range(4)]
+    model = net()
+    before = copy.deepcopy(model.state_dict())
+    learn = make_learner(
+        model,
+        dls=toys.Loaders([batches, toys.batches(32, 16)], tmp_path),
+        cbs=GradientAccumulation(16),
+        opt_func=SGD,
+        loss_func=nn.CrossEntropyLoss(ignore_index=0),
+        check=False,
+    )
+    learn.fit(1)
+    assert all(torch.equal(a, b) for a, b in zip(before.values(), model.state_dict().values(), strict=True))
 
 
 def test_the_last_window_is_stepped_and_nothing_leaks(make_learner, toys, tmp_path) -> None:

@@ -7,7 +7,7 @@ from torch import nn
 
 from laminar.callbacks import Callback, CutMix, GradientAccumulation, MixUp
 from laminar.core.errors import ConfigError
-from laminar.nn import CrossEntropyLossFlat, MSELossFlat
+from laminar.nn import CrossEntropyLossFlat, FocalLoss, MSELossFlat
 
 
 class Keep(Callback):
@@ -94,6 +94,34 @@ def test_cutmix_pastes_one_rectangle_and_weighs_by_its_area(make_learner) -> Non
     others = torch.tensor([mixed[i, 0][changed].unique().item() for i in range(6)]).long()
     expected = share * F.cross_entropy(pred, classes) + (1 - share) * F.cross_entropy(pred, others)
     assert loss == pytest.approx(expected.item(), abs=1e-5)
+
+
+class OwnAlone(MixUp):
+    """Shares of 1: every item stays what it is."""
+
+    def draw_shares(self, order: torch.Tensor) -> torch.Tensor:
+        return torch.ones(len(order))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        nn.CrossEntropyLoss(weight=torch.tensor([0.2, 3.0])),
+        nn.CrossEntropyLoss(reduction="sum"),
+        nn.CrossEntropyLoss(ignore_index=0),
+        FocalLoss(weight=torch.tensor([0.2, 3.0])),
+        nn.CrossEntropyLoss(label_smoothing=0.2, weight=torch.tensor([0.2, 3.0])),
+    ],
+)
+def test_items_that_are_not_mixed_have_the_loss_they_had(make_learner, toys, tmp_path, loss) -> None:
+    losses = []
+    for cbs in (None, OwnAlone()):
+        dls = toys.Loaders([toys.batches(32, 8), toys.batches(32, 8, seed=1)], tmp_path)
+        torch.manual_seed(0)
+        learn = make_learner(nn.Linear(4, 2), dls=dls, loss_func=loss, cbs=cbs)
+        learn.fit(1, 1e-3)
+        losses.append(learn.recorder.batch_losses)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
 @pytest.mark.parametrize("technique", [MixUp, CutMix])

@@ -10,7 +10,7 @@ import transformers
 from torch import Tensor, nn
 from torch.utils.data import DataLoader as TorchLoader
 
-from laminar.callbacks import ModelOutput
+from laminar.callbacks import Callback, CutMix, LabelSmoothing, MixUp, ModelOutput
 from laminar.core import ConfigError
 from laminar.data import DataLoaders
 from laminar.learner import Learner
@@ -127,3 +127,48 @@ def test_several_outputs_are_taken_by_name() -> None:
     learn.fit(1)
     first, second = learn.get_preds()[0]
     assert torch.allclose(first * 2, second)
+
+
+class TwoInputs(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(3, 2)
+
+    def forward(self, image: Tensor, number: Tensor) -> Tensor:
+        return self.head(image.mean((2, 3))) + number[:, None]
+
+
+@pytest.mark.parametrize("technique", [MixUp, CutMix])
+def test_inputs_in_a_dict_are_mixed(technique: Any) -> None:
+    images, numbers = torch.arange(8.0).reshape(8, 1, 1, 1).expand(8, 3, 6, 6).contiguous(), torch.arange(8)
+    batches = [{"image": images, "number": numbers, "labels": numbers % 2}] * 4
+    seen: list[dict[str, Tensor]] = []
+
+    def look(cb: Callback) -> None:
+        if cb.training:
+            seen.append(cb.x)
+
+    watch = Callback(after_pred=look)
+    quiet(Learner(DataLoaders(batches, batches), TwoInputs(), CrossEntropyLossFlat(), cbs=[technique(), watch])).fit(1)
+    assert any(not torch.equal(batch["image"], images) for batch in seen)
+    assert all(torch.equal(batch["number"], numbers) for batch in seen)
+    assert torch.equal(images[:, 0, 0, 0], torch.arange(8.0))
+
+
+@pytest.mark.parametrize("technique", [MixUp, LabelSmoothing])
+def test_a_loss_that_the_model_makes_is_not_asked_about_other_targets(technique: Any) -> None:
+    class OfFloats(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(6, 2)
+
+        def forward(self, input_ids: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
+            logits = self.head(input_ids)
+            return {"logits": logits, "loss": nn.functional.cross_entropy(logits, labels)}
+
+    batches = [{"input_ids": torch.randn(8, 6), "labels": torch.arange(8) % 2}] * 4
+    learn = quiet(Learner(DataLoaders(batches, batches), OfFloats(), cbs=technique))
+    with pytest.raises(
+        ConfigError, match=rf"{technique.__name__} asks the loss about other targets"
+    ):
+        learn.fit(1)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from laminar.callbacks.base import Callback
+from laminar.callbacks.model_output import refuse_own_loss
 from laminar.core.errors import ConfigError
 from laminar.nn.decoding import decoding_equal, loss_name
 from laminar.nn.losses import BCELossFlat, BCEWithLogitsLossFlat, CrossEntropyLossFlat, LossFunction
@@ -43,8 +44,9 @@ class LabelSmoothing(Callback):
         """Check that the loss does not smooth by itself.
 
         Raises:
-            ConfigError: it does.
+            ConfigError: it does, or the model makes its own loss.
         """
+        refuse_own_loss(self.learn, self)
         if getattr(self.learn.loss_func, "label_smoothing", 0.0):
             raise ConfigError(f"{loss_name(self.learn.loss_func)} smooths labels already; one of both is enough.")
 

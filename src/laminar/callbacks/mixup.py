@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from laminar.callbacks.base import Callback
+from laminar.callbacks.model_output import refuse_own_loss
+from laminar.core.device import apply, tensors_in
 from laminar.core.errors import ConfigError, describe
-from laminar.nn.decoding import gives_item_losses, unreduced
+from laminar.nn.item_losses import gives_item_losses, mean_weights, reduced, unreduced
 
 __all__ = ["CutMix", "MixHandler", "MixUp"]
 
@@ -36,7 +38,7 @@ class MixHandler(Callback):
             raise ConfigError(f"{type(self).__name__}(alpha={alpha}): alpha must be above 0.")
         self.alpha = alpha
         self._beta = torch.distributions.Beta(alpha, alpha)  # making one costs more than all it draws for a batch
-        self._shares = torch.ones(1)
+        self._shares, self._order = torch.ones(1), torch.zeros(1, dtype=torch.int64)
         self._others: tuple[Any, ...] | None = None
 
     def before_fit(self) -> None:
@@ -68,18 +70,19 @@ class MixHandler(Callback):
         """Mix inputs, and targets that are quantities.
 
         Raises:
-            ConfigError: there is no target, or nothing to mix.
+            ConfigError: there is no target, nothing to mix, or the model makes its own loss, of its own targets.
         """
         if not self.yb:
             raise ConfigError(f"{type(self).__name__} needs batches with a target; this one has inputs alone.")
         self._others = None
-        order = torch.randperm(len(self.yb[0]), device=self.yb[0].device)
+        order = self._order = torch.randperm(len(self.yb[0]), device=self.yb[0].device)
         self.learn.xb, self._shares = self.mix(self.xb, order)
         others = tuple(target[order] for target in self.yb)
         if all(target.is_floating_point() for target in self.yb):
             pairs = zip(others, self.yb, strict=True)
             self.learn.yb = tuple(torch.lerp(other, own, along(self._shares, own)) for other, own in pairs)
         else:
+            refuse_own_loss(self.learn, self)
             self._others = others
 
     def after_loss(self) -> None:
@@ -91,7 +94,10 @@ class MixHandler(Callback):
             mixed = torch.lerp(loss_func(self.pred, *self._others), self.loss_grad, shares.to(self.loss_grad)[0])
         else:
             own, other = (unreduced(loss_func, self.pred, *targets) for targets in (self.yb, self._others))
-            mixed = torch.lerp(other, own, shares.to(own)).mean()
+            shares, weights = shares.to(own), mean_weights(loss_func, *self.yb)
+            if weights is not None:
+                weights = torch.lerp(weights[self._order], weights, shares)
+            mixed = reduced(loss_func, torch.lerp(other, own, shares), weights)
         self.learn.loss_grad, self.learn.loss = mixed, mixed.detach()
 
     def cleanup_fit(self) -> None:
@@ -116,11 +122,14 @@ class MixUp(MixHandler):
     def mix(self, inputs: tuple[Any, ...], order: Tensor) -> tuple[tuple[Any, ...], Tensor]:
         """Blend every input of floating point numbers."""
         shares = self.draw_shares(order)
-        if not any(_blends(part) for part in inputs):
+        if not any(tensor.is_floating_point() for tensor in tensors_in(inputs)):
             raise ConfigError(f"MixUp mixes inputs of floating point numbers, this batch has {describe(inputs)}.")
-        return tuple(
-            torch.lerp(part[order], part, along(shares, part)) if _blends(part) else part for part in inputs
-        ), shares
+
+        def blend(part: Any) -> Any:
+            blends = isinstance(part, Tensor) and part.is_floating_point()
+            return torch.lerp(part[order], part, along(shares, part)) if blends else part
+
+        return tuple(apply(blend, part) for part in inputs), shares
 
     def draw_shares(self, order: Tensor) -> Tensor:
         """Shares for a batch: ``[n]``, or ``[1]`` where the loss cannot be asked for single items."""
@@ -143,7 +152,7 @@ class CutMix(MixHandler):
 
     def mix(self, inputs: tuple[Any, ...], order: Tensor) -> tuple[tuple[Any, ...], Tensor]:
         """Cut and paste in every input ``[n, channels, height, width]``."""
-        pictures = [part for part in inputs if _is_picture(part)]
+        pictures = [tensor for tensor in tensors_in(inputs) if tensor.ndim == 4]
         if not pictures:
             raise ConfigError(f"CutMix needs pictures [batch, channels, height, width], got {describe(inputs)}.")
         share = self._beta.sample().item()
@@ -151,28 +160,22 @@ class CutMix(MixHandler):
         top, bottom = _span(pictures[0].shape[-2], math.sqrt(1 - share), y)
         left, right = _span(pictures[0].shape[-1], math.sqrt(1 - share), x)
         area = pictures[0].shape[-2] * pictures[0].shape[-1]
-        mixed = []
-        for part in inputs:
-            if _is_picture(part):
-                if part.shape[-2:] != pictures[0].shape[-2:]:
-                    raise ConfigError(f"CutMix needs pictures of one size, got {describe(inputs)}.")
-                own, part = part, part.clone()
-                part[..., top:bottom, left:right] = own[order, ..., top:bottom, left:right]
-            mixed.append(part)
-        return tuple(mixed), torch.tensor([1 - (bottom - top) * (right - left) / area])
+        if any(picture.shape[-2:] != pictures[0].shape[-2:] for picture in pictures):
+            raise ConfigError(f"CutMix needs pictures of one size, got {describe(inputs)}.")
+
+        def paste(part: Any) -> Any:
+            if not isinstance(part, Tensor) or part.ndim != 4:
+                return part
+            mixed = part.clone()
+            mixed[..., top:bottom, left:right] = part[order, ..., top:bottom, left:right]
+            return mixed
+
+        return tuple(apply(paste, part) for part in inputs), torch.tensor([1 - (bottom - top) * (right - left) / area])
 
 
 def along(shares: Tensor, like: Tensor) -> Tensor:
     """Shares ``[1]`` or ``[n]`` of the type of `like` ``[n, ...]``, to be multiplied with it."""
     return shares.to(like).view(-1, *[1] * (like.ndim - 1))
-
-
-def _blends(part: Any) -> bool:
-    return isinstance(part, Tensor) and part.is_floating_point()
-
-
-def _is_picture(part: Any) -> bool:
-    return isinstance(part, Tensor) and part.ndim == 4
 
 
 def _span(length: int, share: float, place: float) -> tuple[int, int]:

@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-from laminar.callbacks.base import Callback
+from laminar.callbacks.base import Callback, LearnerState
 from laminar.core.errors import ConfigError, describe
 
-__all__ = ["ModelOutput"]
+__all__ = ["ModelOutput", "refuse_own_loss"]
 
 _USUAL = ("logits", "preds", "prediction_logits", "start_logits", "last_hidden_state", "out")
 
@@ -78,6 +78,19 @@ class ModelOutput(Callback):
     def after_batch(self) -> None:
         """Let go of the loss."""
         self._loss = None
+
+
+def refuse_own_loss(learn: LearnerState, callback: Callback) -> None:
+    """Refuse to ask a loss about other targets than the model got.
+
+    Raises:
+        ConfigError: the learner's loss is what the model returns.
+    """
+    if isinstance(getattr(learn.loss_func, "__self__", None), ModelOutput):
+        raise ConfigError(
+            f"{type(callback).__name__} asks the loss about other targets than the batch's own, and this learner's is"
+            " what the model makes of those. Give the learner a loss_func, and ModelOutput(loss=None) among its cbs."
+        )
 
 
 def _main(parts: dict[str, Any]) -> str:

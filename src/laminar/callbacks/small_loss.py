@@ -7,7 +7,7 @@ import math
 from laminar.callbacks.base import Callback
 from laminar.callbacks.mixup import MixHandler
 from laminar.core.errors import ConfigError
-from laminar.nn.decoding import unreduced
+from laminar.nn.item_losses import unreduced
 
 __all__ = ["SmallLossSelection"]
 

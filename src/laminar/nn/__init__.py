@@ -3,7 +3,7 @@
 from laminar.nn.attention import SelfAttention, SimpleSelfAttention
 from laminar.nn.blocks import AvgPool, BatchNorm, ConvLayer, InstanceNorm, NormType, init_default
 from laminar.nn.class_weights import class_weights
-from laminar.nn.decoding import activation_of, decodes_of, item_losses, loss_name
+from laminar.nn.decoding import activation_of, decodes_of, loss_name
 from laminar.nn.dice import DiceLoss
 from laminar.nn.downsampling import MaxBlurPool
 from laminar.nn.excitation import SEModule
@@ -20,6 +20,7 @@ from laminar.nn.hooks import (
     model_sizes,
     num_features_model,
 )
+from laminar.nn.item_losses import item_losses
 from laminar.nn.layers import (
     AdaptiveAvgPool,
     AdaptiveConcatPool1d,

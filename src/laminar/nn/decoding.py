@@ -1,8 +1,7 @@
-"""What can be asked of any loss: how its outputs are read, its name, its value for single items."""
+"""What can be asked of any loss: how its outputs are read, and its name."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -25,10 +24,7 @@ __all__ = [
     "activation_of",
     "decodes_of",
     "decoding_equal",
-    "gives_item_losses",
-    "item_losses",
     "loss_name",
-    "unreduced",
 ]
 
 
@@ -179,63 +175,3 @@ def loss_name(loss_func: LossFunction) -> str:
     """Return the name of a loss for messages: its class, or the function's own name."""
     func = getattr(loss_func, "func", loss_func)
     return str(getattr(func, "__name__", type(func).__name__))
-
-
-def unreduced(loss_func: LossFunction, pred: Any, *targets: Any) -> Tensor:
-    """The loss of each item of a batch, to be differentiated: without reduction, then averaged within the item.
-
-    Args:
-        loss_func: a module with a `reduction`, or a function with a `reduction` argument.
-        pred: the model's raw outputs.
-        targets: the targets.
-
-    Returns:
-        ``[batch]``.
-
-    Raises:
-        ConfigError: the loss cannot be asked for single items.
-    """
-    n = _batch_size(targets, pred)
-    if isinstance(getattr(loss_func, "reduction", None), str):
-        before = loss_func.reduction  # type: ignore[attr-defined]  # looked at in the line above
-        try:
-            loss_func.reduction = "none"  # type: ignore[attr-defined]  # as above
-            losses = loss_func(pred, *targets)
-        finally:
-            loss_func.reduction = before  # type: ignore[attr-defined]  # as above
-    elif _takes_reduction(loss_func):
-        losses = loss_func(pred, *targets, reduction="none")
-    else:
-        losses = None
-    if not isinstance(losses, Tensor) or losses.numel() % n or losses.numel() < n:
-        raise ConfigError(
-            f"{loss_name(loss_func)} gives no loss for single items: it needs an attribute or an argument `reduction`"
-            " that can be 'none'."
-        )
-    return losses if losses.shape == (n,) else losses.reshape(n, -1).mean(dim=1)
-
-
-def item_losses(loss_func: LossFunction, pred: Any, *targets: Any) -> Tensor:
-    """The loss of each item of a batch, ``[batch]``, as numbers; see `unreduced`."""
-    return unreduced(loss_func, pred, *targets).detach()
-
-
-def gives_item_losses(loss_func: LossFunction) -> bool:
-    """Whether a loss can be asked for single items."""
-    return isinstance(getattr(loss_func, "reduction", None), str) or _takes_reduction(loss_func)
-
-
-def _takes_reduction(loss_func: LossFunction) -> bool:
-    try:
-        return "reduction" in inspect.signature(loss_func).parameters
-    except (TypeError, ValueError):  # some builtins have no signature
-        return False
-
-
-def _batch_size(*candidates: Any) -> int:
-    for value in candidates:
-        if isinstance(value, Tensor) and value.ndim:
-            return int(value.shape[0])
-        if isinstance(value, tuple | list) and value:
-            return _batch_size(*value)
-    return 1

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from laminar.core.errors import ConfigError
-from laminar.nn.losses import BaseLoss
+from laminar.nn.losses import BaseLoss, class_mean_weights
 
 __all__ = ["FocalLoss", "FocalLossFlat"]
 
@@ -54,6 +54,10 @@ class FocalLoss(BaseLoss):
         if self.reduction == "none":
             return losses
         return losses.sum() if self.reduction == "sum" else losses.sum() / counted.sum()
+
+    def mean_weights(self, targ: Tensor) -> Tensor | None:
+        """How much each item counts in the mean, ``[batch]``: not by its class."""
+        return class_mean_weights(targ, None, self.ignore_index)
 
     def activation(self, out: Tensor) -> Tensor:
         """Softmax over the classes."""

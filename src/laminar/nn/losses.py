@@ -27,6 +27,7 @@ __all__ = [
     "LabelSmoothingCrossEntropyFlat",
     "LossFunction",
     "MSELossFlat",
+    "class_mean_weights",
 ]
 
 LossFunction = Callable[..., Any]
@@ -98,6 +99,10 @@ class BaseLoss(nn.Module):
         """Compute the loss of (flattened) outputs and targets, with `reduction`."""
         raise NotImplementedError(f"{type(self).__name__} must define compare(inp, targ).")
 
+    def mean_weights(self, targ: Tensor) -> Tensor | None:
+        """How much each item counts in the mean, ``[batch]``; None: all alike (see `laminar.nn.item_losses`)."""
+        return None
+
     def activation(self, out: Tensor) -> Tensor:
         """Return the outputs as they are."""
         return out
@@ -109,6 +114,25 @@ class BaseLoss(nn.Module):
     def extra_repr(self) -> str:
         """Say what differs between two losses of one class."""
         return f"axis={self.axis}, reduction={self.reduction!r}"
+
+
+def class_mean_weights(targ: Tensor, weight: Tensor | None, ignore_index: int) -> Tensor | None:
+    """How much each item counts in the mean of a cross entropy: by its classes' weights, less what is ignored.
+
+    Args:
+        targ: class indices, ``[batch, ...]``.
+        weight: importance of each class, ``[classes]``.
+        ignore_index: target that counts for nothing.
+
+    Returns:
+        ``[batch]``; None where all count alike. Items of one class each are taken not to be ignored by torch's own
+        -100, which is there for pixels and words.
+    """
+    if targ.is_floating_point() or (weight is None and targ.ndim < 2 and ignore_index == -100):
+        return None
+    counted = targ != ignore_index
+    each = counted.float() if weight is None else weight[targ.where(counted, 0).long()] * counted
+    return each if targ.ndim < 2 else each.reshape(len(each), -1).mean(1)
 
 
 class CrossEntropyLossFlat(BaseLoss):
@@ -153,6 +177,10 @@ class CrossEntropyLossFlat(BaseLoss):
             reduction=self.reduction,
             label_smoothing=self.label_smoothing,
         )
+
+    def mean_weights(self, targ: Tensor) -> Tensor | None:
+        """How much each item counts in the mean, ``[batch]``."""
+        return class_mean_weights(targ, self.weight, self.ignore_index)
 
     def activation(self, out: Tensor) -> Tensor:
         """Softmax over the classes."""

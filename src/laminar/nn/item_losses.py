@@ -1,0 +1,130 @@
+"""The loss of single items, and how the loss of a batch is made of them."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from laminar.core.errors import ConfigError
+from laminar.nn.decoding import loss_name
+from laminar.nn.losses import LossFunction, class_mean_weights
+
+__all__ = ["adds_up", "gives_item_losses", "item_losses", "mean_weights", "reduced", "unreduced"]
+
+
+def adds_up(loss_func: LossFunction) -> bool:
+    """Whether a loss is the sum over the batch, not the mean."""
+    return _options(loss_func).get("reduction") == "sum"
+
+
+def mean_weights(loss_func: LossFunction, *targets: Any) -> Tensor | None:
+    """How much each item counts in the mean that a loss takes over a batch.
+
+    With class weights or ignored targets the means of two batches count for more or less than the batches have items,
+    which whoever puts them together has to know. A loss of one's own says so in a method ``mean_weights(*targets)``.
+
+    Args:
+        loss_func: any loss.
+        targets: the targets of a batch.
+
+    Returns:
+        ``[batch]``; None where all items count alike, as they do in a sum, and in a classification that has neither
+        class weights nor an `ignore_index` of its own.
+    """
+    options = _options(loss_func)
+    if options.get("reduction", "mean") != "mean":
+        return None
+    own = getattr(loss_func, "mean_weights", None)
+    if callable(own):
+        weights: Tensor | None = own(*targets)
+        return weights
+    func = getattr(loss_func, "func", loss_func)
+    if isinstance(func, nn.CrossEntropyLoss | nn.NLLLoss) or func is F.cross_entropy or func is F.nll_loss:
+        return class_mean_weights(targets[0], options.get("weight"), options.get("ignore_index", -100))
+    return None
+
+
+def reduced(loss_func: LossFunction, losses: Tensor, weights: Tensor | None = None) -> Tensor:
+    """The loss of a batch from those of its items, as `loss_func` would make it.
+
+    Args:
+        loss_func: the loss.
+        losses: from `unreduced`, ``[batch]``.
+        weights: how much each counts in a mean, ``[batch]``; alike by default.
+    """
+    if adds_up(loss_func):
+        return losses.sum()
+    return losses.mean() if weights is None else losses.sum() / weights.sum()
+
+
+def _options(loss_func: LossFunction) -> dict[str, Any]:
+    """What a loss was set to: attributes of a module, keywords of a partial."""
+    names = ("reduction", "weight", "ignore_index")
+    given = getattr(loss_func, "keywords", {})
+    return {name: getattr(loss_func, name) for name in names if hasattr(loss_func, name)} | given
+
+
+def unreduced(loss_func: LossFunction, pred: Any, *targets: Any) -> Tensor:
+    """The loss of each item of a batch, to be differentiated: without reduction, then averaged within the item, or
+    added up where that is what the loss does (``reduction="sum"``).
+
+    Args:
+        loss_func: a module with a `reduction`, or a function with a `reduction` argument.
+        pred: the model's raw outputs.
+        targets: the targets.
+
+    Returns:
+        ``[batch]``.
+
+    Raises:
+        ConfigError: the loss cannot be asked for single items.
+    """
+    n = _batch_size(targets, pred)
+    if isinstance(getattr(loss_func, "reduction", None), str):
+        before = loss_func.reduction  # type: ignore[attr-defined]  # looked at in the line above
+        try:
+            loss_func.reduction = "none"  # type: ignore[attr-defined]  # as above
+            losses = loss_func(pred, *targets)
+        finally:
+            loss_func.reduction = before  # type: ignore[attr-defined]  # as above
+    elif _takes_reduction(loss_func):
+        losses = loss_func(pred, *targets, reduction="none")
+    else:
+        losses = None
+    if not isinstance(losses, Tensor) or losses.numel() % n or losses.numel() < n:
+        raise ConfigError(
+            f"{loss_name(loss_func)} gives no loss for single items: it needs an attribute or an argument `reduction`"
+            " that can be 'none'."
+        )
+    if losses.shape == (n,):
+        return losses
+    return losses.reshape(n, -1).sum(dim=1) if adds_up(loss_func) else losses.reshape(n, -1).mean(dim=1)
+
+
+def item_losses(loss_func: LossFunction, pred: Any, *targets: Any) -> Tensor:
+    """The loss of each item of a batch, ``[batch]``, as numbers; see `unreduced`."""
+    return unreduced(loss_func, pred, *targets).detach()
+
+
+def gives_item_losses(loss_func: LossFunction) -> bool:
+    """Whether a loss can be asked for single items."""
+    return isinstance(getattr(loss_func, "reduction", None), str) or _takes_reduction(loss_func)
+
+
+def _takes_reduction(loss_func: LossFunction) -> bool:
+    try:
+        return "reduction" in inspect.signature(loss_func).parameters
+    except (TypeError, ValueError):  # some builtins have no signature
+        return False
+
+
+def _batch_size(*candidates: Any) -> int:
+    for value in candidates:
+        if isinstance(value, Tensor) and value.ndim:
+            return int(value.shape[0])
+        if isinstance(value, tuple | list) and value:
+            return _batch_size(*value)
+    return 1
