@@ -168,7 +168,5 @@ def test_a_loss_that_the_model_makes_is_not_asked_about_other_targets(technique:
 
     batches = [{"input_ids": torch.randn(8, 6), "labels": torch.arange(8) % 2}] * 4
     learn = quiet(Learner(DataLoaders(batches, batches), OfFloats(), cbs=technique))
-    with pytest.raises(
-        ConfigError, match=rf"{technique.__name__} asks the loss about other targets"
-    ):
+    with pytest.raises(ConfigError, match=rf"{technique.__name__} asks the loss about other targets"):
         learn.fit(1)
