@@ -19,6 +19,7 @@ STOREYS = [
     "laminar.optim",
     "laminar.metrics",
     "laminar.callbacks",
+    "laminar.callbacks.telemetry",
     "laminar.learner",
     "laminar.interpret",
     "laminar.basics",

@@ -58,6 +58,7 @@ from laminar.callbacks.short_epoch import ShortEpochCallback
 from laminar.callbacks.show_graph import ShowGraphCallback
 from laminar.callbacks.small_loss import SmallLossSelection
 from laminar.callbacks.swa import SWA
+from laminar.callbacks.telemetry import Finding, InGroup, LayerTelemetry, warn_if
 from laminar.callbacks.tensorboard import TensorBoardCallback
 from laminar.callbacks.throughput import EpochSpeed, ThroughputMonitor
 from laminar.callbacks.time_limit import TimeLimit
@@ -73,6 +74,10 @@ from laminar.callbacks.verbose import VerboseCallback
 from laminar.callbacks.wandb import WandbCallback
 
 __all__ = [
+    "LayerTelemetry",
+    "InGroup",
+    "Finding",
+    "warn_if",
     "VerboseCallback",
     "Callback",
     "LearnerState",
