@@ -16,26 +16,57 @@ __all__ = ["ModelResetter", "RNNCallback", "RNNRegularizer", "rnn_cbs"]
 class ModelResetter(Callback):
     """Calls the model's ``reset()``, which forgets its hidden state, before training, before validation and at the end.
 
+    The state in the middle of a training, if the model tells it (``get_state``, ``set_state``), comes back after a
+    validation or prediction that was asked for meanwhile, and is saved with checkpoints.
+
     Raises:
         ConfigError: when a pass begins, if the model has no ``reset``.
     """
+
+    def __init__(self) -> None:
+        self._before: list[Any] = []  # the state when a validation began, and one within it
 
     def before_fit(self) -> None:
         """Check that the model can."""
         if not callable(getattr(self.model, "reset", None)):
             raise ConfigError(f"ModelResetter calls model.reset(), which {type(self.model).__name__} does not have.")
+        self._before.clear()
 
     def before_train(self) -> None:
         """Forget."""
         self.model.reset()  # type: ignore[operator]  # checked in before_fit
 
     def before_validate(self) -> None:
-        """Forget."""
+        """Forget, for the time being."""
+        self._before.append(self._state())
         self.model.reset()  # type: ignore[operator]  # checked in before_fit
+
+    def after_validate(self) -> None:
+        """Put back the state that there was before."""
+        self._put_back(self._before.pop())
 
     def after_fit(self) -> None:
         """Forget."""
         self.model.reset()  # type: ignore[operator]  # checked in before_fit
+
+    def state_dict(self) -> dict[str, Any]:
+        """The model's state."""
+        state = self._state()
+        return {} if state is None else {"hidden": [list(layer) for layer in state]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Give the model its state."""
+        if "hidden" in state:
+            self._put_back([tuple(layer) for layer in state["hidden"]])
+
+    def _state(self) -> Any:
+        tell = getattr(self.model, "get_state", None)
+        return tell() if callable(tell) else None
+
+    def _put_back(self, state: Any) -> None:
+        take = getattr(self.model, "set_state", None)
+        if callable(take):
+            take(state)
 
 
 class RNNCallback(Callback):
@@ -59,18 +90,25 @@ class RNNCallback(Callback):
         Raises:
             ConfigError: there are not three parts.
         """
-        parts = self.pred
-        if not isinstance(parts, tuple | list) or len(parts) != 3:
-            raise ConfigError(
-                f"RNNCallback is for models that return (output, raw_outputs, outputs); this one returned"
-                f" {describe(parts)}."
-            )
-        output, self.raw_out, self.out = (part[-1] if isinstance(part, tuple | list) else part for part in parts)
-        self.learn.pred = output
+        self.learn.pred, self.raw_out, self.out = _parts(self.pred)
+
+    def read(self, output: Any) -> Any:
+        """The predictions in a model's output; nothing is kept."""
+        return _parts(output)[0]
 
     def cleanup_fit(self) -> None:
         """Let go of the last batch."""
         self.raw_out = self.out = None
+
+
+def _parts(output: Any) -> tuple[Any, Any, Any]:
+    if not isinstance(output, tuple | list) or len(output) != 3:
+        raise ConfigError(
+            f"RNNCallback is for models that return (output, raw_outputs, outputs); this one returned"
+            f" {describe(output)}."
+        )
+    predictions, raw, dropped = (part[-1] if isinstance(part, tuple | list) else part for part in output)
+    return predictions, raw, dropped
 
 
 class RNNRegularizer(Callback):

@@ -17,6 +17,7 @@ import torch.utils.data as torch_data
 from torch import Tensor, nn
 
 from laminar.callbacks.model_output import ModelOutput
+from laminar.callbacks.rnn import ModelResetter, RNNCallback
 from laminar.core.device import tensors_in
 from laminar.core.errors import ConfigError, DataError, describe
 from laminar.core.seed import get_random_states, set_random_states
@@ -35,6 +36,7 @@ __all__ = [
     "check_outputs",
     "check_trainable",
     "may_change",
+    "read_output",
 ]
 
 _FEW = 4
@@ -139,15 +141,24 @@ def _check_batch(learn: TrainingLoop, batch: Any, metrics: Sequence[Any]) -> Non
         if not any(may_change(callback) for callback in learn.cbs):
             learn.model.eval()
             with torch.no_grad(), batch_norm_inputs(learn.model) as single_values, _saying_what_went_where(learn):
-                learn.pred = call_model(learn.model, learn.xb)
-                if (outputs := learn.get_cb(ModelOutput)) is not None:
-                    learn.pred = outputs.read(learn.pred)
+                learn.pred = read_output(learn, call_model(learn.model, learn.xb))
             if single_values:
                 check_last_batch(learn)
             if learn.yb:
                 check_outputs(learn)
                 check_loss(learn)
                 try_metrics(learn, metrics)
+
+
+def read_output(learn: TrainingLoop, output: Any) -> Any:
+    """The predictions in what a model returned, where a callback of ours takes them out; a recurrent one forgets."""
+    for kind in (ModelOutput, RNNCallback):
+        reader = learn.get_cb(kind)
+        output = output if reader is None else reader.read(output)
+    forget = getattr(learn.model, "reset", None)
+    if learn.get_cb(ModelResetter) is not None and callable(forget):
+        forget()
+    return output
 
 
 @contextmanager

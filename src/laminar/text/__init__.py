@@ -1,5 +1,10 @@
 """Texts: tokenizing, numbering, loading, learning; `laminar.text.all` is what notebooks import."""
 
+from laminar.text.generation import (
+    SamplingOptions,
+    generate,
+    sample_next,
+)
 from laminar.text.models.awd_lstm import (
     AWD_LSTM,
     AWD_QRNN,
@@ -40,6 +45,9 @@ from laminar.text.models.transformer import (
     transformer_clas_config,
     transformer_lm_config,
 )
+from laminar.text.pretrained import (
+    match_embeds,
+)
 from laminar.text.special_tokens import (
     BOS,
     EOS,
@@ -67,6 +75,7 @@ __all__ = [
     "QRNNLayer",
     "RNNDropout",
     "SPECIAL_TOKENS",
+    "SamplingOptions",
     "SentenceEncoder",
     "SequentialRNN",
     "TK_MAJ",
@@ -84,10 +93,13 @@ __all__ = [
     "awd_qrnn_clas_config",
     "awd_qrnn_lm_config",
     "dropout_mask",
+    "generate",
     "get_language_model",
     "get_text_classifier",
     "linear_recurrence",
     "masked_concat_pool",
+    "match_embeds",
+    "sample_next",
     "transformer_clas_config",
     "transformer_lm_config",
 ]

@@ -24,6 +24,7 @@ from laminar.text import (
     PoolingLinearClassifier,
     QRNNLayer,
     RNNDropout,
+    SamplingOptions,
     SentenceEncoder,
     SequentialRNN,
     TextEncoder,
@@ -36,20 +37,24 @@ from laminar.text import (
     awd_qrnn_clas_config,
     awd_qrnn_lm_config,
     dropout_mask,
+    generate,
     get_language_model,
     get_text_classifier,
     linear_recurrence,
     masked_concat_pool,
+    match_embeds,
+    sample_next,
     transformer_clas_config,
     transformer_lm_config,
 )
 
 __all__ = [
     "AWD_LSTM", "AWD_QRNN", "BOS", "EOS", "EmbeddingDropout", "FLD", "LinearDecoder", "PAD",
-    "PoolingLinearClassifier", "QRNN", "QRNNLayer", "RNNDropout", "SPECIAL_TOKENS", "SentenceEncoder",
-    "SequentialRNN", "TK_MAJ", "TK_REP", "TK_UP", "TK_WREP", "TextEncoder", "TextTransformer", "UNK", "WeightDropout",
-    "awd_lstm_clas_config", "awd_lstm_clas_split", "awd_lstm_lm_config", "awd_lstm_lm_split", "awd_qrnn_clas_config",
-    "awd_qrnn_lm_config", "dropout_mask", "get_language_model", "get_text_classifier", "linear_recurrence",
-    "masked_concat_pool", "transformer_clas_config", "transformer_lm_config",
+    "PoolingLinearClassifier", "QRNN", "QRNNLayer", "RNNDropout", "SPECIAL_TOKENS", "SamplingOptions",
+    "SentenceEncoder", "SequentialRNN", "TK_MAJ", "TK_REP", "TK_UP", "TK_WREP", "TextEncoder", "TextTransformer",
+    "UNK", "WeightDropout", "awd_lstm_clas_config", "awd_lstm_clas_split", "awd_lstm_lm_config", "awd_lstm_lm_split",
+    "awd_qrnn_clas_config", "awd_qrnn_lm_config", "dropout_mask", "generate", "get_language_model",
+    "get_text_classifier", "linear_recurrence", "masked_concat_pool", "match_embeds", "sample_next",
+    "transformer_clas_config", "transformer_lm_config",
 ]  # fmt: skip
 __all__ += basics.__all__

@@ -8,10 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from laminar.callbacks.model_output import ModelOutput
 from laminar.core.device import tensors_in
 from laminar.core.errors import ConfigError
-from laminar.learner.check import batch_norm_inputs, check_last_batch, check_loss, check_outputs
+from laminar.learner.check import batch_norm_inputs, check_last_batch, check_loss, check_outputs, read_output
 from laminar.learner.checkup.evidence import Evidence
 from laminar.learner.checkup.report import Remark
 from laminar.learner.loop import TrainingLoop
@@ -26,8 +25,7 @@ _SHOWN = 4
 
 def output_of(learn: TrainingLoop, xb: tuple[Any, ...]) -> Any:
     """The model's predictions for inputs, taken out of what it returns where that is done."""
-    output, reader = call_model(learn.model, xb), learn.get_cb(ModelOutput)
-    return output if reader is None else reader.read(output)
+    return read_output(learn, call_model(learn.model, xb))
 
 
 def predict_on(evidence: Evidence, xb: tuple[Any, ...]) -> Any:

@@ -68,6 +68,7 @@ class AWD_LSTM(TextEncoder):
 
     lm_config: ClassVar[Mapping[str, Any]] = awd_lstm_lm_config
     clas_config: ClassVar[Mapping[str, Any]] = awd_lstm_clas_config
+    recurrent: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-__all__ = ["SequentialRNN", "State", "TextEncoder", "awd_lstm_clas_split", "awd_lstm_lm_split"]
+__all__ = ["SequentialRNN", "State", "TextEncoder", "awd_lstm_clas_split", "awd_lstm_lm_split", "encoder_of"]
 
 State = list[tuple[Tensor, ...]]
 """What an encoder remembers of the texts so far: tensors for each layer, whose second dimension is the batch."""
@@ -29,12 +28,14 @@ class TextEncoder(nn.Module, ABC):
             ``out_bias`` for `LinearDecoder`.
         clas_config: arguments for a classifier: those of the constructor, and ``output_p`` for the first dropout of
             the head.
+        recurrent: whether its learners add the penalties of `RNNRegularizer` by default.
         encoder: the embedding.
         n_features: how many numbers it says of each word; the embedding's width, for its weights to serve as decoder.
     """
 
     lm_config: ClassVar[Mapping[str, Any]]
     clas_config: ClassVar[Mapping[str, Any]]
+    recurrent: ClassVar[bool] = False
     n_features: int
 
     @property
@@ -59,6 +60,17 @@ class TextEncoder(nn.Module, ABC):
 
 class SequentialRNN(nn.Sequential):
     """Encoder and decoder, or encoder and head, one after the other; forgets when told to."""
+
+    def get_state(self) -> State | None:
+        """What the encoder remembers of the texts so far."""
+        tell = getattr(self[0], "get_state", None)
+        return tell() if callable(tell) else None
+
+    def set_state(self, state: State | None) -> None:
+        """Let the encoder go on from what `get_state` returned."""
+        take = getattr(self[0], "set_state", None)
+        if callable(take):
+            take(state)
 
     def reset(self) -> None:
         """Tell all parts that remember something to forget it."""
@@ -86,8 +98,3 @@ def encoder_of(model: nn.Sequential) -> TextEncoder:
     inner = getattr(first, "module", first)
     assert isinstance(inner, TextEncoder), f"{type(inner).__name__} is no TextEncoder"
     return inner
-
-
-def without_graph(state: State | None) -> State | None:
-    """A copy that shares nothing with the model."""
-    return copy.deepcopy([tuple(part.detach() for part in parts) for parts in state]) if state is not None else None
