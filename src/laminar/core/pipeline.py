@@ -32,10 +32,10 @@ class Pipeline:
         self.transforms: list[Transform] = _sorted(_listed(funcs))
         self.split_idx = split_idx
 
-    def __call__(self, sample: Any) -> Any:
-        """Encode a sample, or a single value."""
+    def __call__(self, sample: Any, first: int = 0) -> Any:
+        """Encode a sample, or a single value, beginning with transform number `first`."""
         split_idx = self.split_idx
-        for transform in self.transforms:
+        for transform in self.transforms[first:] if first else self.transforms:
             try:
                 sample = transform(sample, split_idx=split_idx)
             except Exception as error:

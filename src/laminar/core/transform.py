@@ -201,6 +201,11 @@ class Transform(metaclass=_TransformMeta):
             return any(map(self.touches, x))
         return overload is not None
 
+    def names(self, kind: type) -> bool:
+        """Whether encoding has an overload for just this type, not only for one that it derives from."""
+        overload = self._find("encodes", kind)
+        return overload is not None and overload.kind is kind
+
     def _find(self, name: str, kind: type) -> Overload | None:
         found: Any = self._found[name].get(kind, _UNSEEN)
         if found is _UNSEEN:

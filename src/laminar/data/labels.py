@@ -94,6 +94,18 @@ class ColReader(ItemTransform):
             return self._read(row, self.cols)
         return [self._read(row, column) for column in self.cols]
 
+    def column_of(self, frame: Any) -> list[Any] | None:
+        """What `encodes` gives for each row of a data frame, read at once; None if rows are to be read one by one."""
+        if isinstance(self.cols, bool) or not isinstance(self.cols, str | int):
+            return None
+        if self.pref or self.suff or self.label_delim is not None:
+            return None
+        try:
+            column = frame.iloc[:, self.cols] if isinstance(self.cols, int) else frame[self.cols]
+        except (KeyError, IndexError):
+            return None  # reading a row says what is wrong
+        return column.tolist() if column.ndim == 1 else None
+
     def _read(self, row: Any, column: str | int) -> Any:
         value = _cell(row, column)
         if self.label_delim is not None:

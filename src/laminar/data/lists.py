@@ -51,6 +51,8 @@ class TfmdLists(Sequence[Any]):
     ([10, 20, 30], [10, 30], [20])
     """
 
+    _read_column: tuple[Transform | None, Sequence[Any] | None] = (None, None)
+
     def __init__(
         self,
         items: Any,
@@ -78,7 +80,8 @@ class TfmdLists(Sequence[Any]):
             return [self[i] for i in range(*index.indices(len(self)))]
         if isinstance(index, list | tuple):
             return [self[i] for i in index]
-        return self.encode(item_at(self.items, index))
+        column = self._column()
+        return self.encode(item_at(self.items, index)) if column is None else self.tfms(column[index], first=1)
 
     def __iter__(self) -> Iterator[Any]:
         return (self[index] for index in range(len(self)))
@@ -86,6 +89,18 @@ class TfmdLists(Sequence[Any]):
     def encode(self, item: Any) -> Any:
         """Transform a raw item."""
         return self.tfms(item)
+
+    def _column(self) -> Sequence[Any] | None:
+        """What the first transform gives for all rows of a data frame; None if it does not read whole columns.
+
+        Making an object of a row, only to read one cell of it, takes longer than most of what follows.
+        """
+        first = self.tfms.transforms[0] if len(self.tfms) else None
+        if self._read_column[0] is not first:
+            getter = first.getter if type(first) is Getter else first
+            read = getattr(getter, "column_of", None) if hasattr(self.items, "columns") else None
+            self._read_column = first, None if read is None else read(self.items)
+        return self._read_column[1]
 
     def decode(self, o: Any, full: bool = True) -> Any:
         """Undo the transforms; not `full`: only until the value can be shown."""
@@ -221,7 +236,7 @@ class TfmdLists(Sequence[Any]):
     def infer(self, x: Any) -> Any:
         """Transform a new item, beginning at the first transform that is for its type."""
         if isinstance(x, str) and self.item_type is not None and issubclass(self.item_type, Path):
-            x = Path(x)
+            x = x if any(step.names(str) for step in self.tfms.transforms) else Path(x)
         start = self.infer_idx(x)
         return (self.tfms if start == 0 else Pipeline(self.tfms.transforms[start:], split_idx=self.split_idx))(x)
 
@@ -262,6 +277,9 @@ class NewItems(TfmdLists):
     def whole_batches(self) -> Any:
         """Never at once: each item may be of another type."""
         return None
+
+    def _column(self) -> None:
+        """Never at once, as above."""
 
 
 def _in_memory(items: Any) -> bool:

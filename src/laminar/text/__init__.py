@@ -1,5 +1,9 @@
 """Texts: tokenizing, numbering, loading, learning; `laminar.text.all` is what notebooks import."""
 
+from laminar.text.columns import (
+    JoinColumns,
+    TextColumns,
+)
 from laminar.text.generation import (
     SamplingOptions,
     generate,
@@ -45,8 +49,27 @@ from laminar.text.models.transformer import (
     transformer_clas_config,
     transformer_lm_config,
 )
+from laminar.text.numericalize import (
+    Numericalize,
+    make_vocab,
+)
 from laminar.text.pretrained import (
     match_embeds,
+)
+from laminar.text.rules import (
+    apply_rules,
+    decode_spec_tokens,
+    default_post_rules,
+    default_rules,
+    fix_html,
+    lowercase,
+    replace_all_caps,
+    replace_maj,
+    replace_rep,
+    replace_space,
+    replace_wrep,
+    rm_useless_spaces,
+    spec_add_spaces,
 )
 from laminar.text.special_tokens import (
     BOS,
@@ -60,15 +83,35 @@ from laminar.text.special_tokens import (
     TK_WREP,
     UNK,
 )
+from laminar.text.tokenizer import (
+    Tokenizer,
+    TokenizerOptions,
+)
+from laminar.text.tokenizing import (
+    TokenizeWithRules,
+    read_text,
+)
+from laminar.text.tokens import (
+    Tokens,
+    TokenStore,
+)
+from laminar.text.words import (
+    BaseTokenizer,
+    SpacyTokenizer,
+    WordTokenizer,
+)
 
 __all__ = [
     "AWD_LSTM",
     "AWD_QRNN",
     "BOS",
+    "BaseTokenizer",
     "EOS",
     "EmbeddingDropout",
     "FLD",
+    "JoinColumns",
     "LinearDecoder",
+    "Numericalize",
     "PAD",
     "PoolingLinearClassifier",
     "QRNN",
@@ -78,28 +121,51 @@ __all__ = [
     "SamplingOptions",
     "SentenceEncoder",
     "SequentialRNN",
+    "SpacyTokenizer",
     "TK_MAJ",
     "TK_REP",
     "TK_UP",
     "TK_WREP",
+    "TextColumns",
     "TextEncoder",
     "TextTransformer",
+    "TokenStore",
+    "TokenizeWithRules",
+    "Tokenizer",
+    "TokenizerOptions",
+    "Tokens",
     "UNK",
     "WeightDropout",
+    "WordTokenizer",
+    "apply_rules",
     "awd_lstm_clas_config",
     "awd_lstm_clas_split",
     "awd_lstm_lm_config",
     "awd_lstm_lm_split",
     "awd_qrnn_clas_config",
     "awd_qrnn_lm_config",
+    "decode_spec_tokens",
+    "default_post_rules",
+    "default_rules",
     "dropout_mask",
+    "fix_html",
     "generate",
     "get_language_model",
     "get_text_classifier",
     "linear_recurrence",
+    "lowercase",
+    "make_vocab",
     "masked_concat_pool",
     "match_embeds",
+    "read_text",
+    "replace_all_caps",
+    "replace_maj",
+    "replace_rep",
+    "replace_space",
+    "replace_wrep",
+    "rm_useless_spaces",
     "sample_next",
+    "spec_add_spaces",
     "transformer_clas_config",
     "transformer_lm_config",
 ]

@@ -1,0 +1,248 @@
+"""What is done to a text before it is cut into tokens, and to tokens afterwards: rules, each a function of a text.
+
+Rules keep in words of their own (``xxmaj``, ``xxrep``, ...) what they take out of a text, so that a vocabulary needs
+"the" only once and nothing is lost: `decode_spec_tokens` puts it back.
+"""
+
+from __future__ import annotations
+
+import html
+import itertools
+import operator
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+
+from laminar.core.random import deterministic
+from laminar.text.special_tokens import BOS, EOS, TK_MAJ, TK_REP, TK_UP, TK_WREP, UNK
+
+__all__ = [
+    "Rule",
+    "apply_rules",
+    "decode_spec_tokens",
+    "default_post_rules",
+    "default_rules",
+    "fix_html",
+    "lowercase",
+    "replace_all_caps",
+    "replace_maj",
+    "replace_rep",
+    "replace_space",
+    "replace_wrep",
+    "rm_useless_spaces",
+    "spec_add_spaces",
+]
+
+Rule = Callable[[str], str]
+
+_BORDER = "\ue000"  # for private use: stands between texts that rules see as one
+_JUNK = (
+    ("#39;", "'"), ("amp;", "&"), ("#146;", "'"), ("nbsp;", " "), ("#36;", "$"), ("\\n", "\n"), ("quot;", "'"),
+    ("<br />", "\n"), ('\\"', '"'), ("<unk>", UNK), (" @.@ ", "."), (" @-@ ", "-"), ("...", " …"),
+)  # fmt: skip
+# The letter comes first and what may stand before it afterwards: so the search runs from capital to capital.
+_ALL_CAPS = re.compile(r"[A-Z](?<!\S.)[^a-z\s]*(?!\S)")
+_CAPITALISED = re.compile(r"[A-Z](?<!\S.)[^A-Z\s]*(?!\S)")
+_MOST = 1000  # repetitions that are written out
+_WORD = re.compile(r"\w+")
+_REPEATED_WORD = re.compile(r"(?:^|\s)(\w+)((?:\s+\1){2,})(?!\w)")
+
+
+def local(rule: Rule) -> Rule:
+    """Mark a rule that looks no further than the next white space or word, so that it may see many texts as one."""
+    rule.local = True  # type: ignore[attr-defined]  # a mark, read with getattr
+    return deterministic(rule)
+
+
+@local
+def fix_html(text: str) -> str:
+    """Put characters in place of what is left of HTML and of other people's tokenizers.
+
+    >>> fix_html("Bread #39;n#39; butter &lt;b&gt;...")
+    "Bread 'n' butter <b> …"
+    """
+    for junk, meant in _JUNK:
+        text = text.replace(junk, meant)
+    return html.unescape(text) if "&" in text else text
+
+
+@local
+def replace_rep(text: str) -> str:
+    """Write a character that is there three times or more in a row as ``xxrep``, how often, and the character.
+
+    >>> replace_rep("Nooooo")
+    'N xxrep 5 o '
+    """
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    changes = np.flatnonzero(codes[1:] != codes[:-1]) + 1
+    starts = np.concatenate(([0], changes)) if len(codes) else changes
+    counts = np.diff(starts, append=len(codes))
+    long = counts >= 3
+    parts, done = [], 0
+    for start, count in zip(starts[long].tolist(), counts[long].tolist(), strict=True):
+        if not text[start].isspace():
+            parts += [text[done:start], f" {TK_REP} {count} {text[start]} "]
+            done = start + count
+    return "".join([*parts, text[done:]])
+
+
+@local
+def replace_wrep(text: str) -> str:
+    """Write a word that is there three times or more in a row as ``xxwrep``, how often, and the word.
+
+    >>> replace_wrep("very very very good")
+    ' xxwrep 3 very  good'
+    """
+    words = text.split()
+    doubled = itertools.compress(range(len(words) - 2), map(operator.eq, words, itertools.islice(words, 1, None)))
+    if not any(words[place + 2].startswith(words[place]) and _WORD.fullmatch(words[place]) for place in doubled):
+        return text  # the search below is slow
+    return _REPEATED_WORD.sub(lambda found: f" {TK_WREP} {len(found[2].split()) + 1} {found[1]} ", text)
+
+
+@local
+def spec_add_spaces(text: str) -> str:
+    r"""Put spaces around ``/``, ``#`` and ``\``.
+
+    >>> spec_add_spaces("and/or")
+    'and / or'
+    """
+    return text.replace("/", " / ").replace("#", " # ").replace("\\", " \\ ")
+
+
+@local
+def rm_useless_spaces(text: str) -> str:
+    """Leave one space of several in a row.
+
+    >>> rm_useless_spaces("so   much")
+    'so much'
+    """
+    while "  " in text:
+        text = text.replace("  ", " ")
+    return text
+
+
+@local
+def replace_all_caps(text: str) -> str:
+    """Write words in capitals in small letters after ``xxup``; single letters without it.
+
+    >>> replace_all_caps("I like NASA")
+    'i like xxup nasa'
+    """
+    return _ALL_CAPS.sub(lambda found: _marked(TK_UP, found[0]), text)
+
+
+@local
+def replace_maj(text: str) -> str:
+    """Write words that begin with a capital in small letters after ``xxmaj``; single letters without it.
+
+    >>> replace_maj("Jack and Jill")
+    'xxmaj jack and xxmaj jill'
+    """
+    return _CAPITALISED.sub(lambda found: _marked(TK_MAJ, found[0]), text)
+
+
+def _marked(mark: str, word: str) -> str:
+    return f"{mark} {word.lower()}" if len(word) > 1 else word.lower()
+
+
+@deterministic
+def lowercase(text: str, add_bos: bool = True, add_eos: bool = False) -> str:
+    """Write a text in small letters, begun by ``xxbos``.
+
+    Args:
+        text: the text.
+        add_bos: put ``xxbos`` before it.
+        add_eos: put ``xxeos`` behind it.
+
+    >>> lowercase("Hello ")
+    'xxbos hello'
+    """
+    return f"{BOS} " * add_bos + text.lower().strip() + f" {EOS}" * add_eos
+
+
+@deterministic
+def replace_space(token: str) -> str:
+    """Write spaces inside a token as ``▁``, so that tokens joined by spaces can be told apart again.
+
+    >>> replace_space("New York")
+    'New▁York'
+    """
+    return token.replace(" ", "▁")
+
+
+default_rules: tuple[Rule, ...] = (
+    fix_html, replace_rep, replace_wrep, spec_add_spaces, rm_useless_spaces, replace_all_caps, replace_maj, lowercase,
+)  # fmt: skip
+"""What is done to texts where nothing else is asked for."""
+
+default_post_rules: tuple[Rule, ...] = (replace_space,)
+"""What is done to tokens where nothing else is asked for."""
+
+
+def apply_rules(texts: Sequence[str], rules: Iterable[Rule]) -> list[str]:
+    """Apply rules to many texts, each rule as if it saw one text at a time.
+
+    Rules that are marked as looking only at their neighbourhood see all texts as one, which takes a fraction of the
+    time.
+
+    Args:
+        texts: the texts.
+        rules: in the order in which they are applied.
+    """
+    done = list(texts)
+    for together, group in itertools.groupby(rules, key=lambda rule: getattr(rule, "local", False)):
+        if together and len(done) > 1:
+            done = _applied_to_all(done, list(group))
+        else:
+            for rule in group:
+                done = [rule(text) for text in done]
+    return done
+
+
+def _applied_to_all(texts: list[str], rules: list[Rule]) -> list[str]:
+    border = f"\n{_BORDER}\n"
+    joined = border.join(texts)
+    if joined.count(_BORDER) != len(texts) - 1:  # some text holds this character
+        for rule in rules:
+            texts = [rule(text) for text in texts]
+        return texts
+    for rule in rules:
+        joined = rule(joined)
+    parts = joined.split(_BORDER)
+    first, *middle, last = parts
+    return [
+        first.removesuffix("\n"),
+        *(part.removeprefix("\n").removesuffix("\n") for part in middle),
+        last.removeprefix("\n"),
+    ]
+
+
+def decode_spec_tokens(tokens: Iterable[str]) -> list[str]:
+    """Undo what rules wrote as marks: capitals and repetitions are put back, and the marks are gone.
+
+    Args:
+        tokens: as rules and a tokenizer made them.
+
+    >>> decode_spec_tokens(["xxmaj", "no", "!", "xxrep", "3", "!", "xxup", "usa", "xxwrep", "2", "so"])
+    ['No', '!', '!!!', 'USA', 'so', 'so']
+    """
+    waiting = iter(tokens)
+    result: list[str] = []
+    for token in waiting:
+        result += _meant(token, waiting)
+    return [token for token in result if token]
+
+
+def _meant(token: str, waiting: Iterator[str]) -> list[str]:
+    """The words that a token, with those it takes from `waiting`, stands for; a model may generate anything."""
+    if token == TK_MAJ:
+        return [word.capitalize() for word in _meant(next(waiting, ""), waiting)]
+    if token == TK_UP:
+        return [word.upper() for word in _meant(next(waiting, ""), waiting)]
+    if token in (TK_REP, TK_WREP):
+        count = next(waiting, "")
+        words, times = _meant(next(waiting, ""), waiting), min(int(count), _MOST) if count.isdecimal() else 1
+        return words * times if token == TK_WREP else [word * times for word in words]
+    return [token]

@@ -1,0 +1,225 @@
+"""Many texts into tokens: portion by portion, in several processes if asked, the same whatever their number."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from laminar.core.errors import ConfigError, DataError
+from laminar.core.lazy import lazy_module
+from laminar.text.rules import Rule, apply_rules, default_post_rules, default_rules
+from laminar.text.tokens import Lexicon, Numbers, TokenStore
+from laminar.text.words import WordTokenizer
+
+__all__ = ["SplitsTexts", "TokenizeWithRules", "read_text", "rule_by_rule", "store_tokens"]
+
+fastprogress = lazy_module("fastprogress.fastprogress")
+
+_PORTION = 1 << 18  # characters that are tokenized at once
+_WORTH_PROCESSES = 1 << 24  # characters; below, starting processes takes longer than it saves
+
+
+class SplitsTexts(Protocol):
+    """What cuts texts into tokens: called with texts, it gives a list of tokens for each."""
+
+    def __call__(self, texts: Iterable[str], /) -> Iterable[Sequence[str]]:
+        """The tokens of each text."""
+
+
+class TokenizeWithRules:
+    """Applies rules to texts, cuts them into tokens, and applies rules to the tokens.
+
+    Args:
+        tok: cuts texts into tokens; None for a `WordTokenizer`.
+        rules: what is done to each text before; None for `default_rules`.
+        post_rules: what is done to each token afterwards; None for `default_post_rules`.
+
+    >>> list(TokenizeWithRules()(["Hello, World!"]))
+    [['xxbos', 'xxmaj', 'hello', ',', 'xxmaj', 'world', '!']]
+    """
+
+    def __init__(
+        self,
+        tok: SplitsTexts | None = None,
+        rules: Sequence[Rule] | None = None,
+        post_rules: Sequence[Rule] | None = None,
+    ) -> None:
+        self.tok: SplitsTexts = WordTokenizer() if tok is None else tok
+        self.rules = default_rules if rules is None else tuple(rules)
+        self.post_rules = default_post_rules if post_rules is None else tuple(post_rules)
+        if not callable(self.tok):
+            raise ConfigError(f"tok is called with texts and gives lists of tokens; {self.tok!r} cannot be called")
+
+    def __call__(self, texts: Iterable[str]) -> Iterator[list[str]]:
+        """The tokens of each text."""
+        for tokens in self.tok(apply_rules(list(texts), self.rules)):
+            yield [self._finished(token) for token in tokens]
+
+    def numbered(self, texts: Sequence[str]) -> Portion:
+        """The tokens of some texts as numbers of words in the order of their first appearance."""
+        numbering = _Numbering()
+        number = numbering.__getitem__
+        rows = [list(map(number, tokens)) for tokens in self.tok(apply_rules(texts, self.rules))]
+        lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
+        numbers = np.fromiter(itertools.chain.from_iterable(rows), dtype=np.int32, count=int(lengths.sum()))
+        words = [self._finished(word) for word in numbering]
+        if len(set(words)) < len(words):  # a rule has made two tokens one
+            merged = _Numbering()
+            numbers, words = np.array([merged[word] for word in words], dtype=np.int32)[numbers], list(merged)
+        return Portion(words, numbers, lengths)
+
+    def _finished(self, token: str) -> str:
+        for rule in self.post_rules:
+            token = rule(token)
+        return token
+
+
+class Portion(NamedTuple):
+    """The tokens of some texts.
+
+    Attributes:
+        words: the different ones, in the order of their first appearance.
+        numbers: of all texts one after another, numbers of words, int32.
+        lengths: tokens in each text.
+    """
+
+    words: list[str]
+    numbers: Numbers
+    lengths: np.ndarray[Any, Any]
+
+
+class _Numbering(dict[str, int]):
+    """Gives each new word the next number."""
+
+    def __missing__(self, word: str) -> int:
+        number = self[word] = len(self)
+        return number
+
+
+def rule_by_rule(texts: Iterable[str], rules: Sequence[Rule]) -> Iterator[str]:
+    """Texts after rules, a portion at a time."""
+    waiting = iter(texts)
+    while portion := list(itertools.islice(waiting, 1000)):
+        yield from apply_rules(portion, rules)
+
+
+def read_text(path: str | Path, encoding: str = "utf-8") -> str:
+    """The text in a file.
+
+    Args:
+        path: the file.
+        encoding: of the file.
+
+    Raises:
+        DataError: it is not text in this encoding; the message names file and place.
+    """
+    data = Path(path).read_bytes()
+    try:
+        return data.decode(encoding).replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{path} is not {encoding} text: byte {error.start} (in line {line}) is {data[error.start]:#04x}. "
+            "If all files are so, pass their encoding, such as encoding='latin-1'."
+        ) from error
+
+
+def store_tokens(
+    texts: Sequence[str] | Sequence[Path],
+    process: TokenizeWithRules,
+    *,
+    encoding: str = "utf-8",
+    n_workers: int | None = None,
+    show_progress: bool = False,
+    file: Path | None = None,
+) -> TokenStore:
+    """Tokenize texts, or the texts in files, in portions that fit into memory.
+
+    What comes out does not depend on the number of processes.
+
+    Args:
+        texts: texts, or paths of files.
+        process: rules and tokenizer.
+        encoding: of files.
+        n_workers: processes; 0 for none, None for as many as there are cores where there is much to do.
+        show_progress: show a progress bar.
+        file: where the numbers are written; None keeps them in memory.
+
+    Raises:
+        DataError: a file is not text in this encoding.
+    """
+    portions = _tokenized(_portions(texts, encoding), process, _workers_for(texts, n_workers))
+    everything = _Numbering()
+    parts: list[Numbers] = []
+    lengths: list[np.ndarray[Any, Any]] = []
+    bar = fastprogress.progress_bar(range(len(texts)), leave=False) if show_progress and len(texts) else None
+    done = 0
+    output = None if file is None else file.open("wb")
+    try:
+        for portion in portions:
+            table = np.array([everything[word] for word in portion.words], dtype=np.int32)
+            numbers = table[portion.numbers] if len(table) else portion.numbers
+            lengths.append(portion.lengths)
+            if output is None:
+                parts.append(numbers)
+            else:
+                output.write(numbers.tobytes())
+            done += len(portion.lengths)
+            if bar is not None:
+                bar.update(done)
+    finally:
+        if output is not None:
+            output.close()
+    whole: Numbers | Path = file if file is not None else np.concatenate([np.empty(0, np.int32), *parts])
+    return TokenStore(whole, np.concatenate([np.empty(0, np.int64), *lengths]), Lexicon(list(everything)))
+
+
+def _portions(texts: Sequence[str] | Sequence[Path], encoding: str) -> Iterator[list[str]]:
+    """Texts in portions of about so many characters; a longer text is a portion of its own."""
+    portion: list[str] = []
+    size = 0
+    for text in texts:
+        read = text if isinstance(text, str) else read_text(text, encoding)
+        if portion and size + len(read) > _PORTION:
+            yield portion
+            portion, size = [], 0
+        portion.append(read)
+        size += len(read)
+    if portion:
+        yield portion
+
+
+def _workers_for(texts: Sequence[str] | Sequence[Path], asked: int | None) -> int:
+    if asked is not None:
+        return asked
+    size = 0
+    for text in texts:
+        size += len(text) if isinstance(text, str) else text.stat().st_size
+        if size > _WORTH_PROCESSES:
+            return min(16, os.cpu_count() or 1)
+    return 0
+
+
+def _tokenized(portions: Iterator[list[str]], process: TokenizeWithRules, n_workers: int) -> Iterator[Portion]:
+    """The portions in order, made here or in processes, of which each has at most two waiting."""
+    own_threads = getattr(process.tok, "own_threads", False)
+    if n_workers < 2 or own_threads:
+        yield from map(process.numbered, portions)
+        return
+    kind = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
+    waiting: deque[Future[Portion]] = deque()
+    with ProcessPoolExecutor(n_workers, mp_context=multiprocessing.get_context(kind)) as pool:
+        for portion in portions:
+            waiting.append(pool.submit(process.numbered, portion))
+            if len(waiting) > 2 * n_workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
