@@ -201,10 +201,10 @@ class Transform(metaclass=_TransformMeta):
             return any(map(self.touches, x))
         return overload is not None
 
-    def names(self, kind: type) -> bool:
-        """Whether encoding has an overload for just this type, not only for one that it derives from."""
-        overload = self._find("encodes", kind)
-        return overload is not None and overload.kind is kind
+    def tells_apart(self, one: type, other: type) -> bool:
+        """Whether encoding does one thing to values of type `one`, and another to those of type `other`."""
+        ours, theirs = self._find("encodes", one), self._find("encodes", other)
+        return ours is not None and theirs is not None and ours.function is not theirs.function
 
     def _find(self, name: str, kind: type) -> Overload | None:
         found: Any = self._found[name].get(kind, _UNSEEN)

@@ -236,7 +236,7 @@ class TfmdLists(Sequence[Any]):
     def infer(self, x: Any) -> Any:
         """Transform a new item, beginning at the first transform that is for its type."""
         if isinstance(x, str) and self.item_type is not None and issubclass(self.item_type, Path):
-            x = x if any(step.names(str) for step in self.tfms.transforms) else Path(x)
+            x = x if any(step.tells_apart(str, Path) for step in self.tfms.transforms) else Path(x)
         start = self.infer_idx(x)
         return (self.tfms if start == 0 else Pipeline(self.tfms.transforms[start:], split_idx=self.split_idx))(x)
 
