@@ -62,13 +62,16 @@ $(PEERS)/.ready: pyproject.toml benchmarks/requirements.txt
 	$(PEERS)/bin/python -m pip install --quiet --requirement benchmarks/requirements.txt --editable .
 	@touch $@
 
-bench: $(PEERS)/.ready  ## loop, items and import time beside the peers (ROUNDS=7, DATA=folder or archive of photos)
+bench: $(PEERS)/.ready  ## loop, items, augmentation, import time ... beside the peers (ROUNDS=7; DATA=photos SMALL=pictures: folder or archive)
 	$(PEERS)/bin/python benchmarks/loop.py --rounds $(ROUNDS)
 	$(PEERS)/bin/python benchmarks/items.py --rounds $(ROUNDS) --data "$(DATA)"
 	$(PEERS)/bin/python benchmarks/imports.py --rounds $(ROUNDS)
 	$(PEERS)/bin/python benchmarks/randomness.py --rounds $(ROUNDS)
 	$(PEERS)/bin/python benchmarks/arrays.py --rounds $(ROUNDS)
 	$(PEERS)/bin/python benchmarks/loaders.py --rounds $(ROUNDS)
+	$(PEERS)/bin/python benchmarks/augment.py --rounds $(ROUNDS)
+	$(PEERS)/bin/python benchmarks/predict.py --rounds $(ROUNDS)
+	$(PEERS)/bin/python benchmarks/small_pictures.py --data "$(SMALL)"
 
 bench-finetune: $(PEERS)/.ready  ## fine-tuning beside fastai (DATA=folder or archive, WEIGHTS=file.safetensors, ARGS="--size 160")
 	$(PEERS)/bin/python benchmarks/finetune.py --data "$(DATA)" --weights "$(WEIGHTS)" $(ARGS)

@@ -282,6 +282,15 @@ def test_squishing_draws_nothing_and_says_so() -> None:
     assert not Pipeline(Resize(8)).deterministic
 
 
+def test_nothing_is_drawn_in_validation_so_nothing_is_seeded() -> None:
+    steps = [Resize(8), RandomResizedCrop(8), RandomCrop(8)]
+    assert Pipeline(steps, split_idx=1).deterministic
+    assert not any(Pipeline(step, split_idx=0).deterministic for step in steps)
+    before = random.getstate()
+    Pipeline(steps, split_idx=1)(PILImage.create(dotted()))
+    assert random.getstate() == before
+
+
 def test_impossible_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match="size must be 1 to"):
         Resize(0)

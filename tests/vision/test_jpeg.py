@@ -52,6 +52,19 @@ def test_torchcodec_and_pillow_give_the_same_pixels(
     assert np.array_equal(ours, by_pillow(monkeypatch, file, box))
 
 
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"mode": "L"}, {"mode": "CMYK"}])
+def test_a_whole_file_has_the_pixels_that_pillow_decodes(
+    options: dict[str, object], photo: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = photo(**options)
+    by_torchcodec = PILImage.create(file).pixels()
+    by_torchcodec[0, 0] = 0  # may be written to
+    monkeypatch.setattr(jpeg, "decoder", lambda: None)
+    by_pillow_alone = PILImage.create(file).pixels()
+    assert by_torchcodec.shape == by_pillow_alone.shape
+    assert np.array_equal(by_torchcodec[1:], by_pillow_alone[1:])
+
+
 def test_a_crop_of_content_in_memory_equals_that_of_the_file(photo: Callable[..., Path]) -> None:
     file = photo()
     crops = [PILImage.create(source).resized((50, 40), (0, 0, 90, 80)) for source in (file, file.read_bytes())]

@@ -94,7 +94,9 @@ class Pipeline:
     def deterministic(self) -> bool:
         """Whether no transform that runs on this split draws random numbers."""
         return all(
-            transform.deterministic or transform.split_idx not in (None, self.split_idx)
+            transform.deterministic
+            or transform.split_idx not in (None, self.split_idx)
+            or (self.split_idx == 1 and not transform.draws_in_validation)
             for transform in self.transforms
         )
 

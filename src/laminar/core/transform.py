@@ -142,6 +142,7 @@ class Transform(metaclass=_TransformMeta):
     split_idx: int | None = None
     train_setup: bool | None = None
     deterministic: bool = False  # True promises that no random number is drawn: the loader need not seed for it
+    draws_in_validation: bool = True  # False promises the same for validation only
     whole_sample: ClassVar[bool] = False  # True: gets the sample's tuple instead of its members
 
     enc: Callable[..., Any] | None = None

@@ -103,7 +103,8 @@ class TrainingLoop(CallbackOwner):
         self._course = _ONE_EPOCH
         self._device = torch.device("cpu")
         self._n_inp: int | None = None  # how many parts of a batch are inputs; None: all but the last
-        self._bind()
+        self._loss_may_change = False
+        self.fire = self._train_events = self._valid_events = EventTable((), False, self._position, self._busy)
 
     @property
     def dls(self) -> Any:
@@ -312,14 +313,17 @@ class TrainingLoop(CallbackOwner):
             set_random_states(**random_states)
 
     def _bind(self) -> None:
-        """Note for each event who listens; again when callbacks come or go."""
-        asked = [cb for cb in self._cbs if not self._kind or self._kind in cb.passes]
+        """Note for each event who listens: when a pass begins, and again when callbacks come or go during it."""
+        if not self._kind:
+            return
+        asked = [cb for cb in self._cbs if self._kind in cb.passes]
         if self._kind == "nested":  # who asked for this pass is in the middle of something
             asked = [cb for cb in asked if cb not in self._busy]
         # whoever may scale loss_grad in place must leave the reported loss alone
         self._loss_may_change = any(cb.listens_to("after_loss") or cb.listens_to("before_backward") for cb in asked)
-        self._train_events = EventTable(asked, True, self._position, self._busy, self._joining)
         self._valid_events = EventTable(asked, False, self._position, self._busy, self._joining)
+        if self._kind not in ("evaluation", "nested"):  # these do not train
+            self._train_events = EventTable(asked, True, self._position, self._busy, self._joining)
         self.fire = self._train_events if self.training else self._valid_events
 
     def _position(self) -> str:

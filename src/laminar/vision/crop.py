@@ -83,6 +83,7 @@ class _CutTransform(RandTransform):
 
     split_idx = None
     order = 1.0
+    draws_in_validation = False
     pad_mode: PadMode
     resamples: Resamples
     _sample_size: Size = (1, 1)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import IntEnum
 from io import BytesIO
 from math import ceil
@@ -23,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from laminar.core.errors import DataError, MissingFileError
+from laminar.vision.header import Box, Header, jpeg_header
 
 __all__ = [
     "Box",
@@ -42,7 +42,6 @@ __all__ = [
 ]
 
 Source: TypeAlias = Path | bytes
-Box: TypeAlias = tuple[float, float, float, float]  # left, top, right, bottom in pixels
 Pixels: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 Transpose = Image.Transpose
 
@@ -72,43 +71,6 @@ class Resampling(IntEnum):
 
 
 _TORCH_FILTERS: dict[int, str] = {Resampling.BILINEAR: "bilinear", Resampling.BICUBIC: "bicubic"}
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What a file says about itself before a pixel is decoded.
-
-    Attributes:
-        size: width and height as stored, before `orientation` is applied.
-        mode: Pillow's mode of the stored pixels.
-        orientation: EXIF orientation, 1 (upright) to 8.
-        format: Pillow's name for the kind of file.
-    """
-
-    size: tuple[int, int]
-    mode: str
-    orientation: int
-    format: str
-
-    @property
-    def upright_size(self) -> tuple[int, int]:
-        """Width and height as the picture is to be seen."""
-        width, height = self.size
-        return (height, width) if self.orientation >= 5 else (width, height)
-
-    def stored_box(self, box: Box) -> Box:
-        """Where a box of the upright picture lies in the stored one."""
-        width, height = self.upright_size
-        left, top, right, bottom = box
-        if self.orientation in (2, 3):
-            left, right = width - right, width - left
-        if self.orientation in (3, 4):
-            top, bottom = height - bottom, height - top
-        if self.orientation in (6, 7):  # stored x runs along upright y, stored y against upright x
-            left, right = width - right, width - left
-        if self.orientation in (7, 8):
-            top, bottom = height - bottom, height - top
-        return (top, left, bottom, right) if self.orientation >= 5 else (left, top, right, bottom)
 
 
 def name_of(source: Source) -> str:
@@ -190,6 +152,9 @@ def read_header(source: Source) -> Header:
     Raises:
         DataError: not a picture that Pillow knows.
     """
+    content = content_of(source)
+    if (header := jpeg_header(content)) is not None:
+        return header
     with reading(source, "open"):
         image = open_source(source)
         header = Header(image.size, image.mode, orientation_of(image), image.format or "")

@@ -19,6 +19,8 @@ from laminar.vision.symmetries import matrix_of, turn_tensor
 __all__ = ["affine_map", "map_positions", "perspective_map", "resample", "symmetry_of"]
 
 Size: TypeAlias = tuple[int, int]  # height, width
+_CHUNK = 2**17
+"""Values that a thread works on at a time: few enough to stay in its cache, enough to make up for the calls."""
 Prepare: TypeAlias = Callable[[slice], Tensor]  # some pictures of a batch, as [n, channels, height, width]
 
 
@@ -149,7 +151,7 @@ def resample(
     out = torch.empty((n, channels, height, width), device=like.device, memory_format=layout)
     xs, ys = _axis(width, align_corners, like.device), _axis(height, align_corners, like.device)
     grid_of = _grids(maps.to(like.device, non_blocking=True), xs, ys)
-    step = n if like.device.type != "cpu" else torch.get_num_threads()
+    step = n if like.device.type != "cpu" else max(1, _CHUNK // (channels * height * width)) * torch.get_num_threads()
     for start in range(0, n, step):
         chunk = slice(start, min(start + step, n))
         pictures, chunk_kinds = prepare(chunk), kinds[chunk]

@@ -25,7 +25,7 @@ from laminar.data.transforms import ToTensor
 from laminar.vision import decoding
 from laminar.vision.decoding import Box, Header, Pixels, Resampling, Source
 from laminar.vision.first_bytes import begins_like_a_picture
-from laminar.vision.jpeg import cut_jpeg
+from laminar.vision.jpeg import cut_jpeg, whole_jpeg
 
 __all__ = [
     "PILBase",
@@ -185,6 +185,10 @@ class PILBase(Image.Image):
 
     def pixels(self) -> Pixels:
         """A copy of the pixels, ``[height, width]`` or ``[height, width, channels]``, that may be written to."""
+        waiting = self._undecoded
+        decoded = None if waiting is None else whole_jpeg(waiting.source, waiting.header, waiting.mode)
+        if decoded is not None:
+            return decoded  # nothing is kept: mostly this is the only time
         return np.array(self) if self._pixels is None else self._pixels.copy()
 
     def resized(self, size: tuple[int, int], box: Box | None = None, resample: int | None = None) -> Self:

@@ -26,7 +26,7 @@ from laminar.vision.decoding import (
     whole_box,
 )
 
-__all__ = ["cut_jpeg", "decoder"]
+__all__ = ["cut_jpeg", "decoder", "whole_jpeg"]
 
 
 @cache
@@ -63,11 +63,34 @@ def cut_jpeg(
         uint8 ``[height, width, 3]``; None where Pillow has to do it: no torchcodec, another kind of file, a damaged
         one, one to be turned upright, one that Pillow decodes at a reduced scale, or a filter torch does not have.
     """
-    plain_colours = (
-        header.format == "JPEG" and header.mode in ("RGB", "L") and mode == "RGB" and header.orientation == 1
-    )
     reducible = (box[2] - box[0]) >= 2 * size[0] and (box[3] - box[1]) >= 2 * size[1]
-    if not plain_colours or reducible or not scales_by_torch(size, box, resample):
+    pixels = None
+    if not reducible and scales_by_torch(size, box, resample):
+        pixels = _decoded(source, header, mode)
+    if pixels is None:
+        return None
+    left, top, right, bottom = whole_box(box)
+    return scale_pixels(pixels[:, top:bottom, left:right].permute(1, 2, 0).contiguous(), size, resample)
+
+
+def whole_jpeg(source: Source, header: Header, mode: str | None) -> Pixels | None:
+    """Decode a file in full.
+
+    Args:
+        source: path or content of the file.
+        header: its header.
+        mode: mode that will be wanted.
+
+    Returns:
+        uint8 ``[height, width, 3]``; None where Pillow has to do it, see `cut_jpeg`.
+    """
+    pixels = _decoded(source, header, mode)
+    return None if pixels is None else pixels.permute(1, 2, 0).contiguous().numpy()
+
+
+def _decoded(source: Source, header: Header, mode: str | None) -> Tensor | None:
+    """uint8 ``[3, height, width]``, or None."""
+    if (header.format, mode, header.orientation) != ("JPEG", "RGB", 1) or header.mode not in ("RGB", "L"):
         return None
     decode_jpeg = decoder()
     if decode_jpeg is None:
@@ -76,5 +99,4 @@ def cut_jpeg(
         pixels: Tensor = decode_jpeg(content_of(source), mode="RGB")
     except RuntimeError:
         return None  # Pillow will say what is wrong with the file
-    left, top, right, bottom = whole_box(box)
-    return scale_pixels(pixels[:, top:bottom, left:right].permute(1, 2, 0).contiguous(), size, resample)
+    return pixels

@@ -91,6 +91,8 @@ class MovingTransform(BatchTransform):
     With a `size`, validation pictures are scaled to it too, and nothing else is done to them.
     """
 
+    draws_in_validation = False
+
     size: SizeArgument = None
     mode: str = "bilinear"
     mode_mask: str = "nearest"
