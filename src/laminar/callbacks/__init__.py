@@ -58,7 +58,15 @@ from laminar.callbacks.short_epoch import ShortEpochCallback
 from laminar.callbacks.show_graph import ShowGraphCallback
 from laminar.callbacks.small_loss import SmallLossSelection
 from laminar.callbacks.swa import SWA
-from laminar.callbacks.telemetry import Finding, InGroup, LayerTelemetry, warn_if
+from laminar.callbacks.telemetry import (
+    ActivationStats,
+    Finding,
+    HookCallback,
+    InGroup,
+    LayerTelemetry,
+    compare_telemetry,
+    warn_if,
+)
 from laminar.callbacks.tensorboard import TensorBoardCallback
 from laminar.callbacks.throughput import EpochSpeed, ThroughputMonitor
 from laminar.callbacks.time_limit import TimeLimit
@@ -75,6 +83,9 @@ from laminar.callbacks.wandb import WandbCallback
 
 __all__ = [
     "LayerTelemetry",
+    "ActivationStats",
+    "HookCallback",
+    "compare_telemetry",
     "InGroup",
     "Finding",
     "warn_if",

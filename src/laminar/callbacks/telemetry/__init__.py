@@ -1,5 +1,8 @@
 """What happens inside a model while it trains: statistics of layers, warnings, pictures."""
 
+from laminar.callbacks.telemetry.activation_stats import ActivationStats
+from laminar.callbacks.telemetry.comparing import compare_telemetry
+from laminar.callbacks.telemetry.hook_callback import HookCallback
 from laminar.callbacks.telemetry.layer_telemetry import LayerTelemetry
 from laminar.callbacks.telemetry.layers import InGroup, LayerChoice
 from laminar.callbacks.telemetry.measures import DEFAULT_STATISTICS, KINDS, Statistic
@@ -84,4 +87,7 @@ __all__ = [
     "std_over_mean",
     "update_to_weight",
     "variance",
+    "ActivationStats",
+    "HookCallback",
+    "compare_telemetry",
 ]

@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from laminar.callbacks.base import Callback
+from laminar.callbacks.telemetry import exporting
 from laminar.callbacks.telemetry.layers import (
     LayerChoice,
     chosen_layers,
@@ -19,8 +22,11 @@ from laminar.callbacks.telemetry.layers import (
     unit_dim_of_output,
     unit_dim_of_weight,
 )
+from laminar.callbacks.telemetry.live import LivePicture
 from laminar.callbacks.telemetry.measures import KINDS, Measure, StatisticsChoice, measures_of
+from laminar.callbacks.telemetry.pictures import Pictures
 from laminar.callbacks.telemetry.record import Record
+from laminar.callbacks.telemetry.report import write_report
 from laminar.callbacks.telemetry.rules import RULES, Finding, Rule
 from laminar.callbacks.telemetry.sampling import Arriving, Sample
 from laminar.core.errors import ConfigError
@@ -32,7 +38,7 @@ _OF_INPUTS = measures_of(["weights"], ["mean", "std"])["weights"]
 _OF_THE_LOSS = measures_of(["weights"], ["mean"])["weights"]
 
 
-class LayerTelemetry(Callback):
+class LayerTelemetry(Pictures, Callback):
     """Measures layers in every so many training batches: outputs, weights, gradients and what steps add to weights.
 
     Everything is computed on the device and brought over in one transfer a sample; batches in between cost nothing.
@@ -52,6 +58,7 @@ class LayerTelemetry(Callback):
         every: batches from one sample to the next.
         rules: what to warn of; ``()`` for nothing.
         max_samples: how many samples are kept, at least 2.
+        live: in a notebook, draw this statistic while the fit runs (`plot`).
 
     Raises:
         ConfigError: unknown words, no layers, or numbers out of range.
@@ -70,13 +77,15 @@ class LayerTelemetry(Callback):
         *,
         rules: Sequence[Rule] = RULES,
         max_samples: int = 500,
+        live: str | None = None,
     ) -> None:
         if every < 1 or max_samples < 2:
             raise ConfigError(f"LayerTelemetry(every={every}, max_samples={max_samples}): at least 1, and at least 2.")
         self.layers, self.every, self.max_samples = layers, every, max_samples
         self.of = (of,) if isinstance(of, str) else tuple(of)
         self.measures = measures_of(self.of, stats)
-        self.rules = tuple(rules)
+        self.rules, self.live = tuple(rules), live
+        self._live: LivePicture | None = None
         self._needs_previous = any("previous" in m.needs for measures in self.measures.values() for m in measures)
         self._at_work: dict[str, nn.Module] = {}
         self._names: dict[nn.Module, str] = {}
@@ -108,7 +117,12 @@ class LayerTelemetry(Callback):
         self._at_work = chosen_layers(self.model, self.layers, [groups[number] for number in sorted(groups)])
         self._names = {module: name for name, module in self._at_work.items()}
         self.weights = own_weights(self._at_work)
+        self._live = None if self.live is None else LivePicture(partial(self._draw_live, self.live))
         self._forget_batch()
+
+    def _draw_live(self, stat: str, ax: Any) -> None:
+        if len(self.record):
+            self.plot(stat, ax=ax)
 
     def _forget_batch(self) -> None:
         self._sample: Sample | None = None
@@ -212,6 +226,8 @@ class LayerTelemetry(Callback):
         if len(self.record) >= self.max_samples:
             self.record.thin()
             self._distance *= 2
+        if self._live is not None:
+            self._live.update()
 
     def _tell(self, findings: list[Finding]) -> None:
         known = {(finding.rule, finding.layer) for finding in self.findings}
@@ -229,9 +245,43 @@ class LayerTelemetry(Callback):
         """Take hooks off, let go of layers and tensors, and remember where the next fit goes on."""
         self._on_the_way.close()
         self._receive()
+        if self._live is not None:
+            self._live.update(now=True)
+            self._live.close()
         self._first_batch += self.learn.train_iter
         self._forget_batch()
-        self._at_work, self._names, self.weights = {}, {}, {}
+        self._at_work, self._names, self.weights, self._live = {}, {}, {}, None
+
+    # ---- elsewhere ---------------------------------------------------------------------------------------------------
+
+    def report(self, path: str | Path = "telemetry.html", title: str = "Layer telemetry", pngs: bool = False) -> Path:
+        """Write a page of findings, pictures and last values: one HTML file that needs no other.
+
+        Args:
+            path: of the file; folders are made.
+            title: of the page.
+            pngs: write the pictures as PNG files too, into a folder beside the page with its name.
+
+        Returns:
+            The file's path.
+        """
+        return write_report(self, self.findings, path, title, pngs)
+
+    def to_frame(self) -> Any:
+        """Everything as a pandas data frame, a value in each row. Needs ``pip install laminar[tabular]``."""
+        return self.record.to_frame()
+
+    def to_csv(self, path: str | Path) -> Path:
+        """Write everything to a file, a value in each row."""
+        return self.record.to_csv(path)
+
+    def to_tensorboard(self, log_dir: str | Path) -> Path:
+        """Write a curve for each statistic of each layer. Needs ``pip install laminar[track]``."""
+        return exporting.to_tensorboard(self.record, log_dir)
+
+    def to_wandb(self) -> None:
+        """Send a curve for each statistic of each layer to the run that ``wandb.init`` began."""
+        exporting.to_wandb(self.record)
 
     # ---- state -------------------------------------------------------------------------------------------------------
 

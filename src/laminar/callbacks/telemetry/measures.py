@@ -109,7 +109,7 @@ def _measure(statistic: str | Statistic) -> Measure:
     plain = _unwrapped(statistic)
     name = getattr(plain, "__name__", type(plain).__name__)
     needs = _needs(statistic, name)
-    return Measure(name, statistic, needs, _parts(statistic) if plain is statistics.percentiles else ())
+    return Measure(name, statistic, needs, _parts(statistic, plain))
 
 
 def _unwrapped(statistic: Statistic) -> Statistic:
@@ -134,6 +134,12 @@ def _kinds(measure: Measure) -> set[str]:
     return allowed.intersection(*(_KNOWN[need] for need in measure.needs))
 
 
-def _parts(statistic: Statistic) -> tuple[str, ...]:
-    q = inspect.signature(statistic).parameters["q"].default
-    return tuple(f"{share:g} %" for share in q)
+def _parts(statistic: Statistic, plain: Statistic) -> tuple[str, ...]:
+    """Names of a statistic's values, where it is one of ours that has several."""
+    given = {name: p.default for name, p in inspect.signature(statistic).parameters.items()}
+    if plain is statistics.percentiles:
+        return tuple(f"{share:g} %" for share in given["q"])
+    if plain is statistics.histogram:
+        bins, low, width = given["bins"], given["low"], (given["high"] - given["low"]) / given["bins"]
+        return tuple(f"{low + i * width:g} to {low + (i + 1) * width:g}" for i in range(bins))
+    return ()

@@ -106,7 +106,7 @@ class Record:
         """Forget every second sample."""
         self._batches, self._samples = self._batches[::2], self._samples[::2]
 
-    def keys(self) -> list[Key]:
+    def measured(self) -> list[Key]:
         """Everything that was measured, in the order of the model."""
         return list(dict.fromkeys(key for layout in self._layouts for key in layout.keys))
 
@@ -117,7 +117,7 @@ class Record:
             of: what; anything by default.
             stat: the statistic; any by default.
         """
-        return list(dict.fromkeys(key[0] for key in self.keys() if of in (None, key[1]) and stat in (None, key[2])))
+        return list(dict.fromkeys(key[0] for key in self.measured() if of in (None, key[1]) and stat in (None, key[2])))
 
     def has(self, layer: str, of: str, stat: str) -> bool:
         """Whether a statistic was taken."""
@@ -154,7 +154,7 @@ class Record:
         return Series(layer, of, stat, np.array(batches[::-1]), table, parts)
 
     def _refuse(self, key: Key) -> None:
-        keys = self.keys()
+        keys = self.measured()
         if not keys:
             raise ConfigError("nothing was measured yet: train with LayerTelemetry among the callbacks first.")
         for place, word in enumerate(("layer", "kind", "statistic")):
