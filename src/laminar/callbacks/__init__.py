@@ -3,6 +3,7 @@
 from laminar.callbacks.accumulate import GradientAccumulation
 from laminar.callbacks.base import Callback, LearnerState, before_batch_cb
 from laminar.callbacks.channels_last import ChannelsLast
+from laminar.callbacks.checkpoint import Checkpoint
 from laminar.callbacks.checkpointing import ActivationCheckpointing
 from laminar.callbacks.clip import AdaptiveGradientClip, GradientClip, GradientValueClip
 from laminar.callbacks.compile import CompileModel
@@ -89,6 +90,7 @@ __all__ = [
     "InGroup",
     "Finding",
     "warn_if",
+    "Checkpoint",
     "VerboseCallback",
     "Callback",
     "LearnerState",

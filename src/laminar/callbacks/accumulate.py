@@ -84,9 +84,11 @@ class GradientAccumulation(Callback):
         self.count, self._weight = 0, 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Samples in the present window, and what they count for."""
-        return {"count": self.count, "weight": float(self._weight)}
+        """Samples in the present window, what they count for, and from where schedules count windows."""
+        weight = self._weight.clone() if isinstance(self._weight, torch.Tensor) else self._weight
+        return {"count": self.count, "weight": weight, "start": self._start, "first_size": self._first_size}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on with a window."""
         self.count, self._weight = state["count"], state["weight"]
+        self._start, self._first_size = state["start"], state["first_size"]

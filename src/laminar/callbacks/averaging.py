@@ -82,11 +82,13 @@ class AveragedWeights(Callback):
         self._swapped = not self._swapped
 
     def state_dict(self) -> dict[str, Any]:
-        """The average and how often it was moved."""
-        return {"steps": self.steps, "average": [tensor.clone() for tensor in self.average]}
+        """The average, how often it was moved, and whether it is in the model's place."""
+        average = [tensor.clone() for tensor in self.average]
+        return {"steps": self.steps, "average": average, "swapped": self._swapped}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on with an average."""
         self.steps = state["steps"]
         if self.average and state["average"]:
             torch._foreach_copy_(self.average, state["average"])
+            self._swapped = state["swapped"]

@@ -76,6 +76,16 @@ class LearnerState(Protocol):
     def get_cb(self, kind: type[C]) -> C | None:
         """The callback of class `kind`, if there is one."""
 
+    @property
+    def fit_number(self) -> tuple[int, int]:
+        """Which fit this is: the number of the call that trains, and that of the fit in it."""
+
+    def training_state(self, part: str) -> Any:
+        """All that the fit that runs is made of, as data."""
+
+    def training_description(self) -> dict[str, Any]:
+        """What it is made of, in a few words."""
+
     def freeze_to(self, n: int) -> Any:
         """Freeze the first `n` parameter groups, and let the others train."""
 
@@ -165,6 +175,8 @@ class Callback:
     """Where it takes part: in fits, in `lr_find`, in an evaluation (`validate`, `get_preds`, `predict`) of its own, or
     in one nested in a fit (where the callback that asked for it is left out). A callback that keeps records of the
     training has ``("fit",)``."""
+    only_watches: ClassVar[bool] = False
+    """Whether the training is the same without it: an interrupted one may then be resumed with or without it."""
     allow_several: ClassVar[bool] = False
     """Whether a learner may have two callbacks of this class."""
 

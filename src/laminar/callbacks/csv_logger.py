@@ -24,10 +24,12 @@ class CSVLogger(Callback):
 
     order = 60
     passes = ("fit",)
+    only_watches = True
 
     def __init__(self, fname: str = "history.csv", append: bool = False) -> None:
         self.fname, self.append = fname, append
         self._file: TextIO | None = None
+        self._size = 0  # bytes that an interrupted fit had written
 
     @property
     def path(self) -> Path:
@@ -43,8 +45,12 @@ class CSVLogger(Callback):
         """Open the file before the first epoch."""
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            begun = self.append and self.path.exists() and self.path.stat().st_size > 0
-            self._file = self.path.open("a" if self.append else "w", newline="", encoding="utf-8")
+            there = self.path.stat().st_size if self.path.exists() else 0
+            goes_on = self._size > 0 and there >= self._size
+            if goes_on:  # rows that an interrupted process has written since are written again
+                os.truncate(self.path, self._size)
+            begun = goes_on or (self.append and there > 0)
+            self._file = self.path.open("a" if begun else "w", newline="", encoding="utf-8")
             if not begun:
                 self._write(self._recorder.metric_names)
 
@@ -58,6 +64,16 @@ class CSVLogger(Callback):
         if self._file is not None:
             self._file.close()
             self._file = None
+        self._size = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """How much is written."""
+        return {"size": 0 if self._file is None else self._file.tell()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on after that, in the file that is there."""
+        if self._file is None:
+            self._size = state["size"]
 
     @property
     def _recorder(self) -> Recorder:

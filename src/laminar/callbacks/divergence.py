@@ -88,11 +88,15 @@ class StopOnDivergence(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """The losses to compare with."""
-        known = None if self._first is None or self._best is None else [float(self._first), float(self._best)]
-        return {"known": known, "total": float(self._average.total), "count": self._average.count}
+        losses = {"first": self._first, "best": self._best, "diverged": self._diverged}
+        return {**losses, "total": self._average.total, "count": self._average.count}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on with them."""
-        if state["known"] is not None:
-            self._first, self._best = (torch.tensor(value, device=self.learn.device) for value in state["known"])
-        self._average = MovingAverage(self.beta, state["total"], state["count"])
+
+        def here(value: Any) -> Any:
+            return value.to(self.learn.device) if isinstance(value, Tensor) else value
+
+        self._first, self._best = here(state["first"]), here(state["best"])
+        self._diverged = here(state["diverged"])
+        self._average = MovingAverage(self.beta, here(state["total"]), state["count"])

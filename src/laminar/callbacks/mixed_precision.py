@@ -107,6 +107,15 @@ class MixedPrecision(Callback):
             self.learn.autocast, self.learn.scaler = self._before
             self._before = None
 
+    def state_dict(self) -> dict[str, Any]:
+        """Steps skipped so far; the scaler's own state is saved with the training."""
+        return {"skipped": self.skipped}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on counting."""
+        if self._scaler is not None:
+            self._scaler._skipped = float(state["skipped"])
+
     @property
     def skipped(self) -> int:
         """Steps skipped in the last fit because gradients were infinite; always 0 with bfloat16."""

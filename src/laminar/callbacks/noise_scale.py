@@ -101,12 +101,15 @@ class GradientNoiseScale(Callback):
         return values[-1] if values else None
 
     def state_dict(self) -> dict[str, Any]:
-        """The estimates so far."""
-        return {"pairs": [pair.tolist() for pair in self._pairs]}
+        """The estimates so far, and what the next one has of its steps."""
+        window = {name: getattr(self, name) for name in ("_sizes", "_norms", "_sums", "_samples")}
+        return {"pairs": [pair.tolist() for pair in self._pairs], **window}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on with estimates."""
         self._pairs = [torch.tensor(pair) for pair in state["pairs"]]
+        self._sizes, self._samples = list(state["_sizes"]), state["_samples"]
+        self._norms, self._sums = list(state["_norms"]), [tensor.clone() for tensor in state["_sums"]]
 
 
 def _square(tensors: list[Tensor]) -> Tensor:

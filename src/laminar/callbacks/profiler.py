@@ -32,6 +32,7 @@ class ProfilerCallback(Callback):
     order = 80  # after everybody who works on the batch
     run_valid = False
     passes = ("fit",)
+    only_watches = True
 
     def __init__(
         self,

@@ -52,6 +52,7 @@ class ProgressCallback(Callback):
 
     order = 60
     passes = ("fit", "lr_find", "evaluation")
+    only_watches = True
 
     def __init__(self) -> None:
         self._bar: Any = None

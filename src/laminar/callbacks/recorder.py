@@ -6,6 +6,7 @@ import math
 import time
 from typing import Any
 
+import numpy as np
 import torch
 
 from laminar.callbacks.base import Callback
@@ -13,6 +14,7 @@ from laminar.callbacks.schedule import ParamScheduler
 from laminar.core.errors import ConfigError, TrainingError
 from laminar.core.lazy import lazy_module
 from laminar.metrics.base import AvgLoss, Metric, MetricSet, MovingAverage
+from laminar.metrics.estimates import Estimate
 from laminar.metrics.making import mk_metric
 
 __all__ = ["Recorder", "format_time"]
@@ -55,6 +57,7 @@ class Recorder(Callback):
 
     order = 50
     passes = ("fit",)
+    only_watches = True
 
     def __init__(
         self, add_time: bool = True, train_metrics: bool = False, valid_metrics: bool = True, beta: float = 0.98
@@ -69,6 +72,7 @@ class Recorder(Callback):
     def _forget(self) -> None:
         self.values: list[list[Any]] = []
         self.log: list[Any] = []
+        self._shown: list[list[Any]] = []
         self.iters: list[int] = []
         self.hps: dict[str, list[Any]] = {}
         self._pending: list[Any] = []
@@ -150,7 +154,15 @@ class Recorder(Callback):
         self.log = [self.learn.epoch, *row]
         if self.add_time:
             self.log.append(format_time(time.perf_counter() - self._started))
+        self._shown.append(self.log)
         self.learn.logger(list(self.log))
+
+    def show_again(self) -> None:
+        """Hand the table so far to the logger: it goes on in another process."""
+        if self._shown:
+            self.learn.logger(list(self.metric_names))
+        for row in self._shown:
+            self.learn.logger(list(row))
 
     def cleanup_fit(self) -> None:
         """Fetch what is left, and collect the schedules."""
@@ -208,16 +220,31 @@ class Recorder(Callback):
         return list(self.values[-1]) if self.values else []
 
     def state_dict(self) -> dict[str, Any]:
-        """The record so far."""
+        """The record so far; in a fit, the metrics in the middle of an epoch too."""
         self._fetch()
-        names = ("metric_names", "values", "log", "iters", "_raw", "_smooth", "_lrs")
-        return {**{name: getattr(self, name) for name in names}, "_average": self._average.total}
+        state = {name: getattr(self, name) for name in ("metric_names", "iters", "_raw", "_smooth")}
+        rows = {name: [_written(row) for row in getattr(self, name)] for name in ("values", "_shown")}
+        state |= {**rows, "log": _written(self.log), "_average": self._average.total}
+        state["_lrs"] = np.array(self._lrs, dtype=float).T.tolist()  # with several groups, a list for each
+        if self._groups:
+            state["in_progress"] = {"seconds": time.perf_counter() - self._started}
+            state["in_progress"] |= {"train": self._train_set.state_dict(), "valid": self._valid_set.state_dict()}
+        return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on with a saved record."""
-        for name, value in state.items():
-            setattr(self, name, value)
+        for name in ("metric_names", "iters", "_raw", "_smooth"):
+            setattr(self, name, state[name])
+        self.values, self._shown = ([_read(row) for row in state[name]] for name in ("values", "_shown"))
+        self.log = _read(state["log"])
+        lrs = state["_lrs"]
+        self._lrs = list(zip(*lrs, strict=True)) if lrs and isinstance(lrs[0], list) else list(lrs)
         self._average = MovingAverage(self.beta, state["_average"], len(self._raw))
+        self._pending = []
+        if "in_progress" in state:
+            self._started = time.perf_counter() - state["in_progress"]["seconds"]
+            self._train_set.load_state_dict(state["in_progress"]["train"])
+            self._valid_set.load_state_dict(state["in_progress"]["valid"])
 
     # ---- pictures ----------------------------------------------------------------------------------------------------
 
@@ -316,3 +343,12 @@ class Recorder(Callback):
         if suggestions:
             ax.legend(loc="best")
         return fig if return_fig else None
+
+
+def _written(row: list[Any]) -> list[Any]:
+    """A row as data: an estimate with its interval."""
+    return [(float(v), v.low, v.high, v.n, v.level) if isinstance(v, Estimate) else v for v in row]
+
+
+def _read(row: list[Any]) -> list[Any]:
+    return [Estimate(*value) if isinstance(value, tuple) else value for value in row]

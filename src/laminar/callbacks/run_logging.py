@@ -32,6 +32,7 @@ class RunLogger(Callback):
 
     order = 70  # after the recorder
     passes = ("fit",)
+    only_watches = True
 
     def __init__(self, log_preds: bool = True, n_preds: int = 9) -> None:
         self.log_preds, self.n_preds = log_preds, n_preds
@@ -116,12 +117,13 @@ class RunLogger(Callback):
         self._setters, self._hypers, self._shown = [], [], None
 
     def state_dict(self) -> dict[str, Any]:
-        """Where steps begin."""
-        return {"first_step": self.first_step}
+        """Where steps begin, and what is not sent yet."""
+        return {"first_step": self.first_step, "written": self._written, "hypers": list(self._hypers)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
-        self.first_step = state["first_step"]
+        self.first_step, self._written = state["first_step"], state["written"]
+        self._hypers = list(state["hypers"])
 
 
 def _by_group(setters: list[HyperSetter]) -> dict[str, float]:

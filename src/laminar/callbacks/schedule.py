@@ -288,6 +288,18 @@ class ParamScheduler(Callback):
         """Let go of the optimiser."""
         self._setters = []
 
+    def state_dict(self) -> dict[str, Any]:
+        """The values so far, and whether a window of accumulated gradients is open."""
+        values = {name: np.array(values).T.tolist() for name, values in self.hps.items()}  # a list for each group
+        return {"hps": values, "open": self._window_open}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with them."""
+        for name, values in state["hps"].items():
+            by_group = bool(values) and isinstance(values[0], list)
+            self.hps.setdefault(name, [])[:] = list(np.array(values).T) if by_group else values
+        self._window_open = state["open"]
+
 
 def _one_schedule(name: str, sched: Schedule | Sequence[Schedule | None], present: list[float]) -> Schedule:
     """Make one schedule of one for each group, where None keeps what is there at present."""

@@ -26,6 +26,7 @@ class ShowGraphCallback(Callback):
 
     order = 65  # after the recorder
     passes = ("fit",)
+    only_watches = True
 
     def __init__(self, fname: str = "losses.png") -> None:
         self.fname = fname

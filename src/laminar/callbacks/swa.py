@@ -82,3 +82,20 @@ class SWA(AveragedWeights):
         """After an exception, put back what is trained; let go of the average."""
         super().cleanup_fit()
         self._norms, self._rate, self._way = [], None, None
+
+    def state_dict(self) -> dict[str, Any]:
+        """The mean, how the learning rate goes over to it, and which batch norms are to be measured."""
+        norms = {id(norm) for norm in self._norms}
+        way = None if self._way is None else (self._way.start, self._way.end)
+        places = [place for place, module in enumerate(self._modules()) if id(module) in norms]
+        return {**super().state_dict(), "way": way, "norms": places}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with them."""
+        super().load_state_dict(state)
+        modules = self._modules()
+        self._way = None if state["way"] is None else SchedCos(*state["way"])
+        self._norms = [modules[place] for place in state["norms"]]
+
+    def _modules(self) -> list[Any]:
+        return list(self.model.modules()) if self._live else []

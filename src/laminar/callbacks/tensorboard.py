@@ -72,6 +72,19 @@ class TensorBoardCallback(RunLogger):
             self._untraced = False
             self._write_graph()
 
+    def state_dict(self) -> dict[str, Any]:
+        """Where the run is, and how far."""
+        return {**super().state_dict(), "log_dir": None if self.log_dir is None else str(self.log_dir)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with the run in its folder; what an interrupted process has written since is not shown."""
+        super().load_state_dict(state)
+        before, self.log_dir = self.log_dir, None if state["log_dir"] is None else Path(state["log_dir"])
+        if self._writer is not None and self.log_dir is not None and self.log_dir != before:
+            self._writer.close()
+            purge_step = self.first_step + self._written
+            self._writer = torch_tensorboard.SummaryWriter(str(self.log_dir), purge_step=purge_step)
+
     def _write_graph(self) -> None:
         modes, states = [(module, module.training) for module in self.model.modules()], get_random_states()
         try:

@@ -65,6 +65,7 @@ class ThroughputMonitor(Callback):
     order = -100  # the first to see a batch arrive
     run_valid = False
     passes = ("fit",)
+    only_watches = True
 
     def __init__(self, show: bool = True) -> None:
         self.show = show

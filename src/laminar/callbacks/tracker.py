@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from laminar.callbacks.base import Callback, LearnerState
@@ -331,3 +332,15 @@ class SaveModelCallback(TrackerCallback):
                     " model keeps its last weights; give each run its own fname."
                 )
             self.learn.load(self.fname, with_opt=self.with_opt)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best value, and the file it was saved in."""
+        path = self.last_saved_path
+        saved = {"path": None if path is None else str(path), "stamp": self._stamp, "seen": list(self._seen)}
+        return {**super().state_dict(), **saved}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with them."""
+        super().load_state_dict(state)
+        self.last_saved_path = None if state["path"] is None else Path(state["path"])
+        self._stamp, self._seen = state["stamp"], list(state["seen"])

@@ -17,5 +17,7 @@ def _tell(callback: Callback, event: str) -> None:
 class VerboseCallback(Callback):
     """Print the name of every event as it comes."""
 
+    only_watches = True
+
     def __init__(self) -> None:
         super().__init__(**{event: partial(_tell, event=event) for event in EVENTS})

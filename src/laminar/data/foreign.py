@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Sized
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from itertools import chain
 from typing import Any, NoReturn, Self
 
@@ -14,6 +15,7 @@ from laminar.core.device import to_cpu, to_device
 from laminar.core.errors import ConfigError, DataError
 from laminar.core.pipeline import Pipeline
 from laminar.core.random import keep_generators
+from laminar.core.seed import get_random_states, set_random_states
 from laminar.core.types import TensorCategory, TensorMultiCategory, cast
 from laminar.data.collation import first_items, uncollate
 from laminar.data.items import distinct_items
@@ -73,6 +75,9 @@ class ForeignLoader(DecodesBatches):
         self.targets = None if targets is None else (targets,) if isinstance(targets, str) else tuple(targets)
         self._n_inp, self._vocab = n_inp, None if vocab is None else CategoryMap(vocab, sort=False)
         self.after_item, self.after_batch = Pipeline(), Pipeline()
+        self._done = 0  # batches of the epoch that runs
+        self._begun: dict[str, Any] | None = None  # random states when it began
+        self._resumed: dict[str, Any] | None = None
 
     def __len__(self) -> int:
         """How many batches an epoch has.
@@ -85,7 +90,56 @@ class ForeignLoader(DecodesBatches):
         return len(self.batches)
 
     def __iter__(self) -> Iterator[Any]:
-        return map(self._finish, self.batches)
+        resumed, self._resumed = self._resumed, None
+        self._done = 0 if resumed is None else resumed["batch"]
+        try:
+            for batch in self._rest_of(resumed) if resumed is not None else self._from_the_start():
+                self._done += 1
+                yield self._finish(batch)
+        finally:
+            self._done = 0
+
+    def _from_the_start(self) -> Iterable[Any]:
+        """All batches; what may draw random numbers for their order may have to draw them again."""
+        if not isinstance(self.batches, Sequence):
+            self._begun = get_random_states()
+        batches: Iterable[Any] = self.batches
+        return batches
+
+    def _rest_of(self, place: dict[str, Any]) -> Iterator[Any]:
+        """The batches of an epoch from a place on; what cannot begin there is read again up to it, with a warning."""
+        count = place["batch"]
+        if not count:
+            return iter(self._from_the_start())
+        if isinstance(self.batches, Sequence):
+            return (self.batches[number] for number in range(count, len(self.batches)))
+        if place["inner"] is not None and hasattr(self.batches, "load_state_dict"):
+            self.batches.load_state_dict(place["inner"])
+            return iter(self._from_the_start())
+        warnings.warn(
+            f"{type(self.batches).__name__} cannot be told where to begin: {count} batches are read again. A DataLoader"
+            " of laminar's, or one with state_dict and load_state_dict, begins anywhere at once.",
+            UserWarning,
+            stacklevel=2,
+        )
+        now, self._begun = get_random_states(), place["begun"]
+        if self._begun is not None:
+            set_random_states(**self._begun)
+        rest: Iterator[Any] = iter(self.batches)
+        for _ in range(count):
+            next(rest, None)
+        set_random_states(**now)
+        return rest
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where it is in its epoch; after `load_state_dict` it goes on there."""
+        tells = hasattr(self.batches, "state_dict") and hasattr(self.batches, "load_state_dict")
+        inner = self.batches.state_dict() if tells and self._done else None
+        return {"batch": self._done, "begun": None if inner is not None else self._begun, "inner": inner}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where the loader with this `state_dict` was."""
+        self._resumed = state
 
     def _finish(self, batch: Any) -> Any:
         if self.targets is not None:

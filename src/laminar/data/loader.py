@@ -225,7 +225,8 @@ class DataLoader(LooksAtItems):
 
     def state_dict(self) -> dict[str, Any]:
         """Where this loader is: with `load_state_dict`, another one goes on with the next batch."""
-        return {"epoch": self._epoch, "batch": self._batch, "peeks": self._peeks.count, "seed": self._seed()}
+        place = {"epoch": self._epoch, "batch": self._batch, "running": self._iterating}
+        return {**place, "peeks": self._peeks.count, "seed": self._seed()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where the loader with this `state_dict` was."""

@@ -1,12 +1,13 @@
 """`Learner`: the training loop and everything that is done with a model and its data."""
 
-from laminar.learner.course import Batches, Minutes
+from laminar.core.lengths import Batches, Minutes
 from laminar.learner.fitting import FineTuneOptions
 from laminar.learner.learner import Learner, LearnerOptions
 from laminar.learner.loading import load_learner
 from laminar.learner.losses_for import loss_for, register_loss
 from laminar.learner.lr_find import SuggestionMethod
 from laminar.learner.plan import Plan, PlannedFit, PlannedGroup
+from laminar.learner.resuming import Resume
 from laminar.learner.saving import load_model, save_model
 from laminar.learner.synthetic import RegModel, synth_dbunch, synth_learner
 
@@ -19,6 +20,7 @@ __all__ = [
     "FineTuneOptions",
     "Batches",
     "Minutes",
+    "Resume",
     "Plan",
     "PlannedFit",
     "PlannedGroup",

@@ -6,73 +6,50 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from laminar.core.errors import ConfigError, DataError, describe
+from laminar.core.lengths import Batches, FitLength, Minutes
+from laminar.learner.places import keeps_place, place_of, without_first
 
-__all__ = ["Batches", "Course", "FitLength", "Minutes", "course_of", "length_of"]
+__all__ = ["FROM_THE_BEGINNING", "Course", "Start", "course_of", "length_of"]
 
 _END: Any = object()
 
 
-@dataclass(frozen=True)
-class Batches:
-    """A fit of so many batches, in place of epochs: ``learn.fit_one_cycle(Batches(1000), 1e-3)``.
-
-    The training loader is read again and again until they are done; schedules run over exactly these batches. For
-    callbacks and the table, an epoch is what lies between two validations.
-
-    Args:
-        n: batches in all.
-        every: batches from one validation to the next; by default there is one, at the end.
-
-    Raises:
-        ConfigError: fewer than one.
-    """
-
-    n: int
-    every: int | None = None
-
-    def __post_init__(self) -> None:
-        for name, count in (("n", self.n), ("every", self.every)):
-            if not (count is None and name == "every") and (not isinstance(count, int) or count < 1):
-                raise ConfigError(f"Batches({name}={count!r}): a whole number of batches, 1 or more, is needed.")
-
-    def __repr__(self) -> str:
-        return f"Batches({self.n})" if self.every is None else f"Batches({self.n}, every={self.every})"
+def _nothing() -> None:
+    """Leave a learner as it is."""
 
 
 @dataclass(frozen=True)
-class Minutes:
-    """A fit for so long, in place of epochs: ``learn.fit_one_cycle(Minutes(10), 1e-3)``.
+class Start:
+    """Where a fit begins: at its beginning, or where it was interrupted.
 
-    The training loader is read again and again until time is over; schedules run over the time. The clock starts at the
-    first batch and runs on in validations, but the last validation comes after the end. For callbacks and the table, an
-    epoch is what lies between two validations.
-
-    Args:
-        minutes: the time.
-        every: minutes from one validation to the next; by default there is one, at the end.
-
-    Raises:
-        ConfigError: no time.
+    Attributes:
+        epoch: number of its first epoch.
+        part: ``"epoch"`` to begin that, ``"train"`` or ``"valid"`` to go on in the middle of that part of it,
+            ``"finished"`` if nothing is left to do.
+        done: batches of that part that were done before.
+        put_back: makes the learner what it was there. Called when callbacks have begun the fit, and again when they
+            have begun the part, since both make them forget.
     """
 
-    minutes: float
-    every: float | None = None
+    epoch: int = 0
+    part: str = "epoch"
+    done: int = 0
+    put_back: Callable[[], None] = _nothing
 
-    def __post_init__(self) -> None:
-        for name, given in (("minutes", self.minutes), ("every", self.every)):
-            if not (given is None and name == "every") and not (isinstance(given, int | float) and 0 < given < 1e9):
-                raise ConfigError(f"Minutes({name}={given!r}): a number above 0 is needed.")
+    @property
+    def is_resumed(self) -> bool:
+        """Whether the fit has begun before: callbacks are told of its beginning as they were then."""
+        return self.put_back is not _nothing
 
-    def __repr__(self) -> str:
-        return (
-            f"Minutes({self.minutes:g})" if self.every is None else f"Minutes({self.minutes:g}, every={self.every:g})"
-        )
+    def within(self, part: str) -> Start:
+        """Where that part of the epoch begins."""
+        return self if self.part == part else FROM_THE_BEGINNING
 
 
-FitLength = int | Batches | Minutes
+FROM_THE_BEGINNING = Start()
 
 
 class Course:
@@ -82,8 +59,13 @@ class Course:
         n_epoch: how many.
     """
 
+    spans_epochs: ClassVar[bool] = False
+    """Whether the training loader's epoch goes on where one of the fit has ended."""
+
     def __init__(self, n_epoch: int) -> None:
         self.n_epoch = n_epoch
+        self.place_ahead: Any = None
+        """Where the loader was before it was asked for a batch ahead of the one in hand; None where it is not."""
 
     def epochs(self, start_epoch: int) -> Iterator[int]:
         """The numbers of the epochs to come."""
@@ -97,9 +79,36 @@ class Course:
         """The number of batches before an epoch, 0 if it is not known."""
         return epoch * self.n_iter(dl, 0)
 
-    def batches(self, dl: Any, epoch: int, ends_at: Callable[[int], None]) -> Iterable[Any]:
-        """The batches of an epoch; `ends_at` is told their number, where nobody knew it, before the last one comes."""
-        return dl if self.n_iter(dl, epoch) else watching_for_the_end(dl, ends_at)
+    def batches(self, dl: Any, epoch: int, ends_at: Callable[[int], None], done: int = 0) -> Iterable[Any]:
+        """The batches of an epoch; `ends_at` is told their number, where nobody knew it, before the last one comes.
+
+        Args:
+            dl: the loader; one that keeps its place is where it has to begin.
+            epoch: its number.
+            ends_at: is told how many batches the epoch has.
+            done: how many were done before.
+        """
+        source = without_first(dl, done) if done and not keeps_place(dl) else dl
+        return source if self.n_iter(dl, epoch) else self._watching_for_the_end(dl, source, ends_at, done)
+
+    def _watching_for_the_end(
+        self, dl: Any, source: Iterable[Any], ends_at: Callable[[int], None], done: int
+    ) -> Iterator[Any]:
+        """Pass batches on, one ahead, so that `ends_at` is told their number before the last one comes."""
+        iterator = iter(source)
+        held = next(iterator, _END)
+        count = done
+        try:
+            while held is not _END:
+                self.place_ahead = place_of(dl, left=False)
+                following = next(iterator, _END)
+                count += 1
+                if following is _END:
+                    ends_at(count)
+                yield held
+                held = following
+        finally:
+            self.place_ahead = None
 
     def progress(self, epoch: int, done: int, n_iter: int) -> float:
         """How much of the fit is done, 0 to 1, after `done` of the `n_iter` batches of an epoch."""
@@ -116,14 +125,24 @@ class Course:
     def close(self) -> None:
         """The fit has ended: let go of the loader."""
 
+    def state_dict(self) -> dict[str, Any]:
+        """How far it has come, besides whole epochs."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+
 
 class _Cut(Course):
     """A course whose epochs are not the loader's: one goes on where the other has ended."""
+
+    spans_epochs = True
 
     def __init__(self, n_epoch: int) -> None:
         super().__init__(n_epoch)
         self._dl: Any = None
         self._stream: Any = None
+        self._in_pass = 0  # batches since the loader's epoch began
 
     def knows_progress(self, dl: Any) -> bool:
         """It is always known."""
@@ -133,7 +152,7 @@ class _Cut(Course):
         """Batches without end, going on in the loader where the epoch before has left it."""
         if self._dl is not dl:
             self.close()
-            self._dl, self._stream = dl, _again_and_again(dl)
+            self._dl, self._stream = dl, self._again_and_again(dl)
         return self._stream  # type: ignore[no-any-return]  # set together with _dl
 
     def close(self) -> None:
@@ -141,6 +160,30 @@ class _Cut(Course):
         if self._stream is not None:
             self._stream.close()
         self._dl = self._stream = None
+
+    def _again_and_again(self, dl: Any) -> Iterator[Any]:
+        given = empty = 0
+        done = 0 if keeps_place(dl) else self._in_pass
+        while True:
+            self._in_pass, before = done, given
+            for batch in without_first(dl, done) if done else dl:
+                given, self._in_pass = given + 1, self._in_pass + 1
+                yield batch
+            empty, done = empty + 1 if given == before else 0, 0
+            if empty == 2:  # one may be that what is left of an epoch is nothing
+                raise DataError(
+                    f"the training loader gave {given} batches and, read once more, none: {describe(dl)}. A fit over"
+                    " batches or a time reads it again and again; give something that can be iterated over anew."
+                )
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far it is in the loader's epoch."""
+        return {"in_pass": self._in_pass}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.close()
+        self._in_pass = state["in_pass"]
 
 
 class _ByBatches(_Cut):
@@ -154,9 +197,9 @@ class _ByBatches(_Cut):
     def n_before(self, dl: Any, epoch: int) -> int:
         return epoch * self.every
 
-    def batches(self, dl: Any, epoch: int, ends_at: Callable[[int], None]) -> Iterator[Any]:
+    def batches(self, dl: Any, epoch: int, ends_at: Callable[[int], None], done: int = 0) -> Iterator[Any]:
         stream = self.stream_of(dl)
-        for _ in range(self.n_iter(dl, epoch)):
+        for _ in range(done, self.n_iter(dl, epoch)):
             yield next(stream)
 
     def progress(self, epoch: int, done: int, n_iter: int) -> float:
@@ -168,10 +211,12 @@ class _ByTime(_Cut):
         self.seconds, self.every = 60 * length.minutes, 60 * (length.every or length.minutes)
         super().__init__(math.ceil(self.seconds / self.every - 1e-9))
         self._begun = 0.0  # on the clock
+        self._used: float | None = None  # seconds, before the fit was interrupted
         self._shortest = math.inf  # seconds from one batch to the next
 
     def epochs(self, start_epoch: int) -> Iterator[int]:
-        self._begun = time.perf_counter() - start_epoch * self.every
+        used = start_epoch * self.every if self._used is None else self._used
+        self._begun = time.perf_counter() - used
         for epoch in range(start_epoch, self.n_epoch):
             if epoch > start_epoch and self._elapsed() >= self.seconds:
                 return  # a validation took the time of the epochs that are left
@@ -180,9 +225,9 @@ class _ByTime(_Cut):
     def n_iter(self, dl: Any, epoch: int) -> int:
         return 0
 
-    def batches(self, dl: Any, epoch: int, ends_at: Callable[[int], None]) -> Iterator[Any]:
+    def batches(self, dl: Any, epoch: int, ends_at: Callable[[int], None], done: int = 0) -> Iterator[Any]:
         end, before = min(self.seconds, (epoch + 1) * self.every), None
-        for count, batch in enumerate(self.stream_of(dl), 1):
+        for count, batch in enumerate(self.stream_of(dl), done + 1):
             now = self._elapsed()
             if before is not None:
                 self._shortest = min(self._shortest, now - before)
@@ -204,6 +249,16 @@ class _ByTime(_Cut):
 
     def _elapsed(self) -> float:
         return time.perf_counter() - self._begun
+
+    def state_dict(self) -> dict[str, Any]:
+        """How much of the time is used."""
+        return {**super().state_dict(), "used": self._elapsed()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on, with that much used."""
+        super().load_state_dict(state)
+        self._used = state["used"]
+        self._begun = time.perf_counter() - state["used"]
 
 
 def course_of(length: FitLength) -> Course:
@@ -230,31 +285,3 @@ def length_of(dl: Any) -> int:
         return len(dl)
     except TypeError:
         return 0
-
-
-def watching_for_the_end(batches: Iterable[Any], ends_at: Callable[[int], None]) -> Iterator[Any]:
-    """Pass batches on, one ahead, so that `ends_at` is told their number before the last one comes."""
-    iterator = iter(batches)
-    held = next(iterator, _END)
-    count = 0
-    while held is not _END:
-        following = next(iterator, _END)
-        count += 1
-        if following is _END:
-            ends_at(count)
-        yield held
-        held = following
-
-
-def _again_and_again(dl: Iterable[Any]) -> Iterator[Any]:
-    count = 0
-    while True:
-        before = count
-        for batch in dl:
-            count += 1
-            yield batch
-        if count == before:
-            raise DataError(
-                f"the training loader gave {count} batches and, read once more, none: {describe(dl)}. A fit over"
-                " batches or a time reads it again and again; give something that can be iterated over anew."
-            )

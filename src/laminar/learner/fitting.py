@@ -8,15 +8,23 @@ from contextlib import contextmanager
 from typing import Any, Self, TypedDict, Unpack
 
 import numpy as np
+import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from laminar import __version__
+from laminar.callbacks.checkpoint import Checkpoint
+from laminar.callbacks.checkpoint_folder import TrainingState
 from laminar.callbacks.schedule import ParamScheduler, SchedCos, combine_scheds, combined_cos
 from laminar.core.errors import ConfigError, describe
+from laminar.core.lengths import FitLength
 from laminar.learner.callback_list import Callbacks, as_list
 from laminar.learner.check import check_contract, check_trainable
-from laminar.learner.course import Course, FitLength, course_of
+from laminar.learner.course import Course, course_of
 from laminar.learner.freezing import freeze_groups
+from laminar.learner.resuming import ResumeFrom, where_to_start
+from laminar.learner.same_training import described
+from laminar.learner.state import gathered
 from laminar.learner.transaction import Transactional, transaction
 from laminar.metrics.making import mk_metrics
 from laminar.optim.groups import (
@@ -44,6 +52,7 @@ class FineTuneOptions(TypedDict, total=False):
     moms: Moms | None
     cbs: Callbacks
     reset_opt: bool
+    resume: ResumeFrom
 
 
 class Fitting(Transactional):
@@ -59,6 +68,7 @@ class Fitting(Transactional):
     _rehearse: Callable[[Course, int], None] | None = None  # called in place of the loop, for a plan
     _groups: tuple[tuple[int, ...], list[list[nn.Parameter]]] | None
     _checked: tuple[list[Any], tuple[int, ...]] | None
+    _description: dict[str, Any]
 
     @property
     def metrics(self) -> list[Any]:
@@ -130,6 +140,27 @@ class Fitting(Transactional):
         """Let all parameter groups train."""
         return self.freeze_to(0)
 
+    # ---- the training as data ----------------------------------------------------------------------------------------
+
+    def training_state(self, part: str) -> TrainingState:
+        """All that the fit that runs is made of, as data; what `Checkpoint` writes.
+
+        Args:
+            part: what has just ended: a batch of ``"train"`` or ``"valid"``, an ``"epoch"``, or it has ``"finished"``.
+        """
+        state = gathered(self, part)
+        state.data["versions"] = self.versions()
+        return state
+
+    def training_description(self) -> dict[str, Any]:
+        """What the fit that runs is made of: model, data, schedule, ... in a few words each."""
+        return self._description
+
+    @staticmethod
+    def versions() -> dict[str, str]:
+        """Of what decides how numbers come out."""
+        return {"laminar": __version__, "torch": str(torch.__version__)}
+
     # ---- training ----------------------------------------------------------------------------------------------------
 
     @transaction
@@ -141,6 +172,7 @@ class Fitting(Transactional):
         cbs: Callbacks = None,
         reset_opt: bool = False,
         start_epoch: int = 0,
+        resume: ResumeFrom = False,
     ) -> None:
         """Train with constant hyper-parameters.
 
@@ -151,6 +183,8 @@ class Fitting(Transactional):
             cbs: callbacks for this fit only.
             reset_opt: make a new optimiser.
             start_epoch: epochs that count as done.
+            resume: go on where the same call was interrupted, as its `Checkpoint` has it: True, a folder of checkpoints
+                or one of them, or a `Resume` that says what may be different.
 
         Raises:
             ConfigError: parts that do not fit each other (see `laminar.learner.check`).
@@ -169,7 +203,15 @@ class Fitting(Transactional):
             decay = self.wd if wd is None else wd
             if decay is not None:
                 set_hyper(opt, "wd", decay)
-            (self._rehearse or self._fit)(course, start_epoch)
+            if self._rehearse is not None:
+                self._rehearse(course, start_epoch)
+                return
+            self._n_fits += 1
+            if resume or self.get_cb(Checkpoint) is not None:
+                self._description = described(self, *self._call)
+            start = where_to_start(self, resume, start_epoch)
+            if start is not None:
+                self._fit(course, start)
 
     @transaction
     def fit_one_cycle(
@@ -184,6 +226,7 @@ class Fitting(Transactional):
         cbs: Callbacks = None,
         reset_opt: bool = False,
         start_epoch: int = 0,
+        resume: ResumeFrom = False,
     ) -> None:
         """Train with the learning rate going up and down once, momentum the other way round (Smith,
         "Super-convergence", 2018).
@@ -199,12 +242,14 @@ class Fitting(Transactional):
             cbs: callbacks for this fit only.
             reset_opt: make a new optimiser.
             start_epoch: epochs that count as done.
+            resume: go on where the same call was interrupted, as its `Checkpoint` has it: True, a folder of checkpoints
+                or one of them, or a `Resume` that says what may be different.
         """
         high = self._rates(lr_max, reset_opt)
         scheds: dict[str, Any] = {"lr": combined_cos(pct_start, *_divided(high, div, 1, div_final))}
         if "mom" in hyper_names(self._ready_opt()) and any(get_hyper(self._ready_opt(), "mom")):
             scheds["mom"] = combined_cos(pct_start, *(moms or self.moms))
-        self.fit(n_epoch, wd=wd, cbs=[ParamScheduler(scheds), *as_list(cbs)], start_epoch=start_epoch)
+        self.fit(n_epoch, wd=wd, cbs=[ParamScheduler(scheds), *as_list(cbs)], start_epoch=start_epoch, resume=resume)
 
     @transaction
     def fit_flat_cos(
@@ -217,6 +262,7 @@ class Fitting(Transactional):
         cbs: Callbacks = None,
         reset_opt: bool = False,
         start_epoch: int = 0,
+        resume: ResumeFrom = False,
     ) -> None:
         """Train with a constant learning rate that falls to almost nothing at the end.
 
@@ -229,10 +275,12 @@ class Fitting(Transactional):
             cbs: callbacks for this fit only.
             reset_opt: make a new optimiser.
             start_epoch: epochs that count as done.
+            resume: go on where the same call was interrupted, as its `Checkpoint` has it: True, a folder of checkpoints
+                or one of them, or a `Resume` that says what may be different.
         """
         rates = self._rates(lr, reset_opt)
         scheds = {"lr": combined_cos(pct_start, *_divided(rates, 1, 1, div_final))}
-        self.fit(n_epoch, wd=wd, cbs=[ParamScheduler(scheds), *as_list(cbs)], start_epoch=start_epoch)
+        self.fit(n_epoch, wd=wd, cbs=[ParamScheduler(scheds), *as_list(cbs)], start_epoch=start_epoch, resume=resume)
 
     @transaction
     def fit_sgdr(
@@ -245,6 +293,7 @@ class Fitting(Transactional):
         reset_opt: bool = False,
         wd: float | None = None,
         start_epoch: int = 0,
+        resume: ResumeFrom = False,
     ) -> None:
         """Train in cycles, each beginning again with the highest rate and falling along a cosine (Loshchilov and
         Hutter, "SGDR: Stochastic gradient descent with warm restarts", 2017).
@@ -258,6 +307,8 @@ class Fitting(Transactional):
             reset_opt: make a new optimiser.
             wd: weight decay.
             start_epoch: epochs that count as done.
+            resume: go on where the same call was interrupted, as its `Checkpoint` has it: True, a folder of checkpoints
+                or one of them, or a `Resume` that says what may be different.
 
         Raises:
             ConfigError: cycles are counted from 1, and do not get shorter.
@@ -271,7 +322,9 @@ class Fitting(Transactional):
         high = _divided(rates, 1)[0]
         cycle = SchedCos(high, np.zeros_like(high))
         scheds = {"lr": combine_scheds([length / sum(lengths) for length in lengths], [cycle] * n_cycles)}
-        self.fit(sum(lengths), wd=wd, cbs=[ParamScheduler(scheds), *as_list(cbs)], start_epoch=start_epoch)
+        self.fit(
+            sum(lengths), wd=wd, cbs=[ParamScheduler(scheds), *as_list(cbs)], start_epoch=start_epoch, resume=resume
+        )
 
     @transaction
     def fine_tune(
@@ -293,7 +346,8 @@ class Fitting(Transactional):
             lr_mult: how many times smaller the rate of the first group is.
             pct_start: share of the second part in which the rate rises.
             div: the first rate of the second part is ``base_lr / div``.
-            options: for both calls of `fit_one_cycle`: div_final, wd, moms, cbs, reset_opt.
+            options: for both calls of `fit_one_cycle`: div_final, wd, moms, cbs, reset_opt; resume, which goes on in
+                the part that was interrupted.
 
         Warns:
             UserWarning: the model has one parameter group, so that nothing is frozen.

@@ -33,32 +33,25 @@ from laminar.core.seed import get_random_states, set_random_states
 from laminar.core.transform import Transform
 from laminar.core.types import plain
 from laminar.learner.callback_list import CallbackOwner
-from laminar.learner.course import Course, length_of
+from laminar.learner.course import FROM_THE_BEGINNING, Course, Start, length_of
 from laminar.learner.freezing import eval_frozen_norms
 from laminar.learner.interrupts import Interrupts
 from laminar.learner.memory import is_out_of_memory, memory_released, what_was_held
 from laminar.learner.model_input import loaders_for_model, parts_of
 from laminar.nn.calling import call_model
+from laminar.optim.groups import release_gradients
 
 __all__ = ["TrainingLoop"]
 
 _ONE_EPOCH = Course(1)
 
+
 # What belongs to a pass: saved when one begins, put back when it ends.
 _PASS_FIELDS = (
     *("dl", "training", "epoch", "n_epoch", "iter", "n_iter", "train_iter", "pct_train"),
     *("xb", "yb", "pred", "loss", "loss_grad", "should_step", "logger", "autocast", "scaler", "fire"),
-    *(
-        "_kind",
-        "_train_events",
-        "_valid_events",
-        "_joining",
-        "_device",
-        "_n_inp",
-        "_other_train_dl",
-        "_course",
-        "_loss_may_change",
-    ),
+    *("_kind", "_train_events", "_valid_events", "_joining", "_device", "_n_inp"),
+    *("_other_train_dl", "_course", "_reading", "_loss_may_change"),
 )
 
 
@@ -100,7 +93,7 @@ class TrainingLoop(CallbackOwner):
         self._joining: list[Callback] | None = None
         self._busy: list[Callback] = []
         self._other_train_dl: Any = None
-        self._course = _ONE_EPOCH
+        self._course = self._reading = _ONE_EPOCH  # of the fit, and of the part of it that runs
         self._device = torch.device("cpu")
         self._n_inp: int | None = None  # how many parts of a batch are inputs; None: all but the last
         self._loss_may_change = False
@@ -117,64 +110,72 @@ class TrainingLoop(CallbackOwner):
 
     # ---- a fit, from the outside in ----------------------------------------------------------------------------------
 
-    def _fit(self, course: Course, start_epoch: int = 0, kind: str = "fit", train_dl: Any = None) -> None:
-        """Train along a course from epoch `start_epoch` on; `kind` decides which callbacks take part."""
+    def _fit(self, course: Course, start: Start = FROM_THE_BEGINNING, kind: str = "fit", train_dl: Any = None) -> None:
+        """Train along a course from its `start` on; `kind` decides which callbacks take part."""
         if self._kind:
             raise ConfigError("a fit cannot begin while another pass runs; end that one first (CancelFitException).")
         with memory_released(), self._pass(kind), closing(course) as self._course:
-            self.n_epoch, self.epoch, self._other_train_dl = course.n_epoch, start_epoch, train_dl
-            self.n_iter = course.n_iter(self._train_dl, start_epoch)
-            self.train_iter = course.n_before(self._train_dl, start_epoch)
+            first = 0 if start.is_resumed else start.epoch
+            self.n_epoch, self.epoch, self._other_train_dl = course.n_epoch, first, train_dl
+            self.n_iter = course.n_iter(self._train_dl, first)
+            self.train_iter = course.n_before(self._train_dl, first)
             try:
                 self.fire.before_fit()
-                for self.epoch in course.epochs(start_epoch):
-                    self._one_epoch()
+                start.put_back()
+                if start.part == "finished":
+                    return
+                for self.epoch in course.epochs(start.epoch):
+                    self._one_epoch(start)
+                    start = FROM_THE_BEGINNING
             except CancelFitException:
                 self.fire.after_cancel_fit()
             self.fire.after_fit()
 
-    def _one_epoch(self) -> None:
+    def _one_epoch(self, start: Start) -> None:
         try:
             self.fire.before_epoch()
-            self._train_epoch()
+            if start.part != "valid":
+                self._train_epoch(start.within("train"))
             if self._valid_dl is not None:
-                self._validate_epoch(self._valid_dl)
+                self._validate_epoch(self._valid_dl, start.within("valid"))
         except CancelEpochException:
             self.fire.after_cancel_epoch()
         self.fire.after_epoch()
 
-    def _train_epoch(self) -> None:
+    def _train_epoch(self, start: Start) -> None:
         self.dl, self.training, self.fire = self._train_dl, True, self._train_events
-        self.iter, self.n_iter = 0, self._course.n_iter(self.dl, self.epoch)
-        self.pct_train = self._course.progress(self.epoch, 0, self.n_iter)
+        self.iter, self.n_iter = start.done, self._course.n_iter(self.dl, self.epoch)
+        self.pct_train = self._course.progress(self.epoch, start.done, self.n_iter)
         self.model.train()
         if not self.train_bn:
             eval_frozen_norms(self.model)
         try:
             self.fire.before_train()
-            self._all_batches(self._course)
+            start.put_back()
+            self._all_batches(self._course, start.done)
         except CancelTrainException:
             self.fire.after_cancel_train()
         self.fire.after_train()
         self._zero_grad()  # nothing of an unfinished accumulation may leak into the next epoch
 
-    def _validate_epoch(self, dl: Any) -> None:
+    def _validate_epoch(self, dl: Any, start: Start = FROM_THE_BEGINNING) -> None:
         self.dl, self.training, self.fire = dl, False, self._valid_events
-        self.iter, self.n_iter = 0, length_of(self.dl)
+        self.iter, self.n_iter = start.done, length_of(self.dl)
         self.model.eval()
         try:
             self.fire.before_validate()
+            start.put_back()
             with torch.no_grad():
-                self._all_batches(_ONE_EPOCH)
+                self._all_batches(Course(1), start.done)
         except CancelValidException:
             self.fire.after_cancel_validate()
         self.fire.after_validate()
 
-    def _all_batches(self, course: Course) -> None:
-        self.iter, self.n_iter = 0, course.n_iter(self.dl, self.epoch)
-        batches = course.batches(self.dl, self.epoch, partial(setattr, self, "n_iter"))
+    def _all_batches(self, course: Course, done: int) -> None:
+        self._reading, self.iter, self.n_iter = course, done, course.n_iter(self.dl, self.epoch)
+        batches = course.batches(self.dl, self.epoch, partial(setattr, self, "n_iter"), done)
         try:
-            for self.iter, batch in enumerate(batches):
+            for self.iter, batch in enumerate(batches, done):
                 self._one_batch(batch)
         except CancelException:
             raise
@@ -387,16 +388,6 @@ class TrainingLoop(CallbackOwner):
         if device.type == "cuda" and device.index is None:
             device = torch.device("cuda", torch.cuda.current_device())
         return device
-
-
-def release_gradients(opt: Optimizer) -> None:
-    """Set all gradients to None, as ``opt.zero_grad()`` does; that takes 20 microseconds to prepare for one of work."""
-    if type(opt).zero_grad is not Optimizer.zero_grad:  # an optimiser with its own idea of it
-        opt.zero_grad()
-        return
-    for group in opt.param_groups:
-        for parameter in group["params"]:
-            parameter.grad = None
 
 
 def _bring(part: Any, device: torch.device) -> Any:

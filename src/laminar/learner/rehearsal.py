@@ -15,7 +15,8 @@ from torch import Tensor
 from laminar.callbacks.base import Callback
 from laminar.callbacks.events import CancelValidException
 from laminar.core.device import tensors_in
-from laminar.learner.course import Batches, course_of
+from laminar.core.lengths import Batches
+from laminar.learner.course import course_of
 from laminar.learner.loop import TrainingLoop
 from laminar.learner.snapshot import Snapshot
 

@@ -45,13 +45,13 @@ def save_model(file: str | Path, model: nn.Module, opt: Optimizer | None = None,
     path = Path(file)
     path = path if path.suffix == ".safetensors" else path.with_name(path.name + ".safetensors")
     tensors: dict[str, Tensor] = {}
-    for name, value in _unwrap(model).state_dict().items():
+    for name, value in unwrapped(model).state_dict().items():
         if not isinstance(value, Tensor):
             raise WeightsError(f"{name} in the model's state is a {type(value).__name__}; only tensors can be saved.")
         tensors[_MODEL + name] = value
     about: dict[str, Any] = {"format": 1}
     if with_opt and opt is not None:
-        about["opt"] = _describe_opt(opt, _unwrap(model), tensors)
+        about["opt"] = _describe_opt(opt, unwrapped(model), tensors)
     # Copies: the file format takes neither shared memory (tied weights) nor other memory layouts.
     tensors = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def save_model(file: str | Path, model: nn.Module, opt: Optimizer | None = None,
     return path
 
 
-def _unwrap(model: nn.Module) -> nn.Module:
+def unwrapped(model: nn.Module) -> nn.Module:
     """The model inside a wrapper for several devices."""
     inner = getattr(model, "module", None)
     wrappers = (nn.DataParallel, nn.parallel.DistributedDataParallel)
@@ -202,7 +202,7 @@ def load_model(
     weights = {name.removeprefix(_MODEL): t for name, t in tensors.items() if name.startswith(_MODEL)}
     if "format" not in about:
         weights = tensors
-    target = _unwrap(model)
+    target = unwrapped(model)
     fitting = fitting_weights(weights, target, path, strict, " strict=False reads what fits.")
     state = _opt_state(tensors, about["opt"], opt, target, path) if with_opt and opt and "opt" in about else None
     target.load_state_dict(fitting, strict=False)

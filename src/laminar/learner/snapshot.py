@@ -10,8 +10,8 @@ from torch import Tensor
 
 from laminar.core.device import apply
 from laminar.core.seed import get_random_states, set_random_states
-from laminar.data.loader import DataLoader
 from laminar.learner.loop import TrainingLoop
+from laminar.learner.places import keeps_place, place_of, put_in_place
 
 __all__ = ["Snapshot"]
 
@@ -36,7 +36,7 @@ class Snapshot:
         self._opt_state = None if learn.opt is None else _copied(learn.opt.state_dict(), device)
         self._callbacks = [(callback, _copied_state(callback.state_dict())) for callback in learn.cbs]
         loaders = [learn.dls[number] for number in range(len(learn.dls))]
-        self._loaders = [(loader, _place(loader)) for loader in loaders if hasattr(loader, "load_state_dict")]
+        self._loaders = [(loader, place_of(loader)) for loader in loaders if keeps_place(loader)]
 
     def restore(self) -> None:
         """Put everything back, into the same modules, tensors, optimiser and callbacks as it came from."""
@@ -54,15 +54,9 @@ class Snapshot:
             self.opt.load_state_dict(self._opt_state)  # type: ignore[arg-type]  # there was an optimiser
         for callback, state in self._callbacks:
             callback.load_state_dict(_copied_state(state))
-        for loader, state in self._loaders:
-            loader.load_state_dict(state)
         set_random_states(**self._random)
-
-
-def _place(loader: Any) -> Any:
-    """Where a loader is; one of ours that takes the seed of the run goes on doing so."""
-    place = loader.state_dict()
-    return {**place, "seed": loader.seed} if isinstance(loader, DataLoader) else copy.deepcopy(place)
+        for loader, place in self._loaders:
+            put_in_place(loader, place)
 
 
 _PLAIN = {float, int, str, bool, type(None)}

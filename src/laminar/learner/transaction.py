@@ -59,6 +59,17 @@ class Transactional(TrainingLoop):
     """
 
     undoable: bool = True
+    _call: tuple[str, dict[str, str]] = ("", {})  # the method that trains, with its arguments written out
+    _n_fits = 0  # fits that it has begun
+
+    @property
+    def fit_number(self) -> tuple[int, int]:
+        """Which fit this is: the number of the call that trains, and that of the fit in it, both from 1.
+
+        Calls that were interrupted or undone are not counted: made again, they have the same number.
+        """
+        over = sum(run.outcome == "finished" and not run.undone for run in self.runs)
+        return over + 1, self._n_fits
 
     def _begin_keeping_runs(self, undoable: bool) -> None:
         self.runs: list[Run] = []
@@ -89,7 +100,7 @@ class Transactional(TrainingLoop):
         return run
 
     @contextmanager
-    def _transaction(self, call: str) -> Iterator[None]:
+    def _transaction(self, call: str, method: str = "", arguments: dict[str, str] | None = None) -> Iterator[None]:
         """Keep the state before, and note how it ended; within another transaction nothing is done."""
         if self._in_transaction:
             yield
@@ -100,6 +111,7 @@ class Transactional(TrainingLoop):
         run = Run(len(self.runs) + 1, call, self._current_run)
         self.runs.append(run)
         self._current_run, self._in_transaction = run.number, True
+        self._call, self._n_fits = (method, arguments or {}), 0
         try:
             with self._interrupts.handled():
                 yield
@@ -115,7 +127,8 @@ class Transactional(TrainingLoop):
 
 def transaction(method: Callable[Concatenate[L, P], R]) -> Callable[Concatenate[L, P], R]:
     """Make a method that trains a transaction of its learner."""
-    parameters = inspect.signature(method).parameters.values()
+    signature = inspect.signature(method)
+    parameters = signature.parameters.values()
     names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.name != "self"]
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         options = typing.get_type_hints(method)["options"]
@@ -124,10 +137,22 @@ def transaction(method: Callable[Concatenate[L, P], R]) -> Callable[Concatenate[
     @functools.wraps(method)
     def transacted(self: L, /, *args: P.args, **kwargs: P.kwargs) -> R:
         check_keywords(kwargs, names, f"Learner.{method.__name__}")
-        with self._transaction(written_call(method.__name__, args, kwargs)):
+        arguments = _written_arguments(signature, self, args, kwargs)
+        with self._transaction(written_call(method.__name__, args, kwargs), method.__name__, arguments):
             return method(self, *args, **kwargs)
 
     return transacted
+
+
+def _written_arguments(
+    signature: inspect.Signature, learn: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> dict[str, str]:
+    """The arguments of a call, written out, the defaults too; but for those that do not say how is trained."""
+    bound = signature.bind(learn, *args, **kwargs)
+    bound.apply_defaults()
+    given = {**bound.arguments, **bound.arguments.get("options", {})}
+    left_out = ("self", "options", "cbs", "resume", "start_epoch", "reset_opt")
+    return {name: str(value) for name, value in given.items() if name not in left_out}
 
 
 def written_call(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:

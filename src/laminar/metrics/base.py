@@ -16,6 +16,7 @@ from torch import Tensor
 
 from laminar.core.device import find_bs
 from laminar.core.errors import ConfigError, describe
+from laminar.core.state_data import is_data
 from laminar.metrics.estimates import Estimate
 
 __all__ = [
@@ -79,6 +80,16 @@ class Metric:
     def name(self) -> str:
         """The column's title."""
         return self.title or type(self).__name__.lower()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What must be saved for the metric to go on in the middle of an epoch: by default, all attributes that are
+        numbers, texts, tensors, or lists, tuples and dicts of them.
+        """
+        return {name: value for name, value in vars(self).items() if is_data(value)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with what `state_dict` returned."""
+        vars(self).update(state)
 
 
 class PairMetric(Metric):
@@ -284,6 +295,14 @@ class AvgSmoothLoss(Metric):
         """The average so far."""
         return self.average.value
 
+    def state_dict(self) -> dict[str, Any]:
+        """The average."""
+        return {"total": self.average.total, "count": self.average.count}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with an average."""
+        self.average = MovingAverage(self.beta, state["total"], state["count"])
+
     @property
     def name(self) -> str:
         """``loss``."""
@@ -345,6 +364,15 @@ class MetricSet:
                     f"metric {metric.name}: predictions {describe(learn.pred)}, targets {describe(learn.yb)}"
                 )
                 raise
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        """The state of each metric, in the middle of an epoch."""
+        return [metric.state_dict() for metric in self.metrics]
+
+    def load_state_dict(self, states: Iterable[dict[str, Any]]) -> None:
+        """Go on with what `state_dict` returned."""
+        for metric, state in zip(self.metrics, states, strict=False):
+            metric.load_state_dict(state)
 
     @property
     def names(self) -> list[str]:

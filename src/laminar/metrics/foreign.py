@@ -58,6 +58,22 @@ class ForeignMetric(PairMetric):
             self.metric.validate_args = False
         self._seen = True
 
+    def state_dict(self) -> dict[str, Any]:
+        """What torchmetrics has accumulated; of others that behave so, the tensors that modules save."""
+        own = getattr(self.metric, "metric_state", None)
+        state = self.metric.state_dict() if own is None else dict(own)
+        return {"seen": self._seen, "count": getattr(self.metric, "_update_count", None), "state": state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with it."""
+        self._seen = state["seen"]
+        if not hasattr(self.metric, "metric_state"):
+            self.metric.load_state_dict(state["state"])
+            return
+        for name, value in state["state"].items():
+            setattr(self.metric, name, value)
+        self.metric._update_count, self.metric._computed = state["count"], None
+
     @property
     def value(self) -> Any:
         """What the metric computes."""

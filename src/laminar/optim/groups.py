@@ -33,6 +33,7 @@ __all__ = [
     "set_hyper",
     "spread",
     "trainable_params",
+    "release_gradients",
 ]
 
 Splitter = Callable[[nn.Module], Sequence[Any]]
@@ -317,3 +318,13 @@ def match_layout(opt: Optimizer, params: Iterable[torch.Tensor] | None = None) -
                     and value.stride() != parameter.stride()
                 ):
                     state[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+
+
+def release_gradients(opt: Optimizer) -> None:
+    """Set all gradients to None, as ``opt.zero_grad()`` does; that takes 20 microseconds to prepare for one of work."""
+    if type(opt).zero_grad is not Optimizer.zero_grad:  # an optimiser with its own idea of it
+        opt.zero_grad()
+        return
+    for group in opt.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = None
