@@ -1,18 +1,14 @@
 """A training that is interrupted and resumed by another learner ends as one that never was: equal to the bit."""
 
-import copy
 import json
-import os
 import shutil
-import signal
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-import torch.utils.data as torch_data
 from torch import Tensor, nn
-from torch.utils.data import IterableDataset, TensorDataset
+from torch.utils.data import TensorDataset
 
 from laminar.callbacks import (
     EMA,
@@ -20,7 +16,6 @@ from laminar.callbacks import (
     SWA,
     Callback,
     Checkpoint,
-    CSVLogger,
     EarlyStoppingCallback,
     GradientAccumulation,
     GradientNoiseScale,
@@ -35,10 +30,9 @@ from laminar.callbacks import (
     StopOnDivergence,
     TorchScheduler,
 )
-from laminar.core.errors import ConfigError, DataError
 from laminar.data import DataLoader, DataLoaders
-from laminar.learner import Batches, Learner, Minutes, Resume
-from laminar.metrics import F1Score, RocAucBinary, accuracy, with_interval
+from laminar.learner import Batches, Learner
+from laminar.metrics import F1Score, accuracy, with_interval
 from laminar.nn import CrossEntropyLossFlat
 from laminar.optim import SGD, ranger
 
