@@ -21,6 +21,7 @@ class TrainedLearner(Protocol):
     """What is asked of a learner here."""
 
     dls: Any
+    model: Any
     loss_func: Any
     model_tfms: Sequence[Transform]
 
