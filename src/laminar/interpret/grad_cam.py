@@ -109,9 +109,9 @@ def grad_cam_maps(
 def _candidates(found: list[Features], outputs: Tensor) -> list[Features]:
     """Features worth a look, the best first."""
     found = [features for features in found if not isinstance(features.layer, _PASSING)]
-    if outputs.ndim == 4:  # up to the pixels again: the coarsest know most
+    if outputs.ndim == 4:  # up to the pixels again: whole stages of the coarsest know most
         found = [features for features in found if features.values.shape[-2:] != outputs.shape[-2:]]
-        found.sort(key=lambda features: -features.grid.height * features.grid.width)
+        found.sort(key=lambda features: (-features.grid.height * features.grid.width, -features.name.count(".")))
     last_first = found[::-1]
     tokens = next((features for features in last_first if features.grid.order == "tokens"), None)
     width = None if tokens is None else tokens.values.shape[2]  # others are queries, keys, or inside of layers
