@@ -141,7 +141,7 @@ def history(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_wandb_has_every_batch_every_epoch_predictions_and_the_model(shown_learner, wandb, tmp_path) -> None:
-    run = wandb.init(project="test", dir=str(tmp_path), settings=wandb.Settings(console="off"))
+    run = wandb.init(project="test", dir=str(tmp_path), settings=wandb.Settings(console="off", init_timeout=300))
     learn = shown_learner()
     hooks = [len(module._forward_hooks) for module in learn.model.modules()]
     learn.fit(2, 0.1, cbs=WandbCallback(log="all", n_preds=4, log_model=True, model_name="first"))
@@ -149,6 +149,7 @@ def test_wandb_has_every_batch_every_epoch_predictions_and_the_model(shown_learn
     assert run.config["optimiser"] == "AdamW"
     assert run.config["parameter_groups"] == len(learn.opt.param_groups)
     wandb.finish()
+    wandb.teardown()  # waits for the process that writes the file
     rows, recorder = history(tmp_path), learn.recorder
     assert [row["raw_loss"] for row in rows if "raw_loss" in row] == pytest.approx(recorder.batch_losses)
     assert [row["valid_loss"] for row in rows if "valid_loss" in row] == pytest.approx([r[1] for r in recorder.values])

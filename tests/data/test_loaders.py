@@ -339,3 +339,15 @@ def test_loaders_of_ours_keep_their_device_and_can_be_sent_elsewhere() -> None:
     assert dls.device == torch.device("cpu")
     assert dls.to("meta").train.one_batch().device.type == "meta"
     assert dls.cpu().train.one_batch().device.type == "cpu"
+
+
+def test_data_sets_whose_items_are_batches_need_no_batch_size() -> None:
+    batches = [torch.arange(4.0) + number for number in range(5)]
+    dsets = Datasets(batches, [[float_of], [float_of]], splits=[[0, 1, 2], [3, 4]])
+    dls = dsets.dataloaders(bs=None)
+    assert sorted(float(x[0]) for x, _ in dls.train) == [0.0, 1.0, 2.0]
+    assert [x.shape for x, _ in dls.valid] == [(4,), (4,)]
+
+
+def float_of(x: torch.Tensor) -> torch.Tensor:
+    return x

@@ -170,7 +170,7 @@ def test_lengths_that_are_none_are_told(make_learner) -> None:
         Batches(4, 2.5)
     with pytest.raises(ConfigError, match=r"Minutes\(minutes=-1\): a number above 0"):
         Minutes(-1)
-    with pytest.raises(ConfigError, match=r"whole number of epochs, got .*Batches\(1000\), Minutes\(10\)"):
+    with pytest.raises(ConfigError, match=r"whole number of epochs, 0 or more, got .*Batches\(1000\), Minutes\(10\)"):
         make_learner().fit(2.5)
     with pytest.raises(ConfigError, match="start_epoch=2 must be from 0 to n_epoch=1"):
         make_learner().fit(Batches(8), start_epoch=2)

@@ -134,8 +134,7 @@ def test_torchs_schedulers_move_its_rate(make: Make) -> None:
     assert [group["lr"] for group in opt.param_groups] == pytest.approx([0.05] * len(opt.param_groups))
 
 
-# torch's OneCycleLR wants one kind of momentum in all groups, and Muon's have two
-@pytest.mark.parametrize("name", sorted(OPTIMISERS.keys() - {"Muon"}))
+@pytest.mark.parametrize("name", sorted(OPTIMISERS))
 def test_torchs_one_cycle_moves_its_momentum(name: str) -> None:
     model = net()
     opt = OPTIMISERS[name](groups_of(model), lr=0.1)
@@ -253,3 +252,12 @@ def test_muon_leaves_a_group_to_adam_that_says_so_and_takes_groups_later() -> No
     opt.step()
     assert "exp_avg" in opt.state[head]
     assert "momentum_buffer" in opt.state[body]
+
+
+def test_the_momentum_of_muon_is_that_of_adam_beside_it() -> None:
+    model = net()
+    opt = Muon(groups_of(model), lr=0.1)
+    set_hyper(opt, "mom", 0.5)
+    train(model, opt, 0, 1)
+    assert {group["momentum"] for group in opt.param_groups} == {0.5}
+    assert {group["betas"][0] for group in opt.param_groups if "betas" in group} == {0.5}

@@ -38,7 +38,8 @@ class TorchScheduler(Callback):
         monitor: column of the table whose value the scheduler gets (`torch.optim.lr_scheduler.ReduceLROnPlateau`).
 
     Raises:
-        ConfigError: another unit; or a `monitor`, which has one value an epoch, by batches.
+        ConfigError: a scheduler that is made already; another unit; a `monitor`, which has one value an epoch, by
+            batches.
     """
 
     order = 60  # when the recorder has noted what this batch was trained with, and the row of the epoch
@@ -46,6 +47,11 @@ class TorchScheduler(Callback):
     passes = ("fit",)
 
     def __init__(self, factory: Factory, step: Literal["batch", "epoch"] = "epoch", monitor: str | None = None) -> None:
+        if not callable(factory):
+            raise ConfigError(
+                f"TorchScheduler takes what makes a scheduler of the optimiser, got {describe(factory)}: its class, or"
+                " partial(StepLR, step_size=2). Each fit makes a new one."
+            )
         if step not in _UNITS:
             raise ConfigError(f"TorchScheduler(step={step!r}): it is 'batch' or 'epoch'.{suggest(str(step), _UNITS)}")
         if monitor is not None and step == "batch":

@@ -19,14 +19,14 @@ __all__ = ["build_loaders"]
 
 
 def build_loaders(
-    datasets: Sequence[Any], dl_type: type | None, bs: int, given: TransformedLoadersOptions
+    datasets: Sequence[Any], dl_type: type | None, bs: int | None, given: TransformedLoadersOptions
 ) -> tuple[list[DataLoader], torch.device]:
     """Make a loader for each split's data set, and look at what they give.
 
     Args:
         datasets: training first.
         dl_type: the class of loader that the data want, where `given` names none.
-        bs: items in a batch.
+        bs: items in a batch; None if each item of the data sets is a batch already.
         given: see `TransformedLoadersOptions`.
 
     Returns:
@@ -54,7 +54,9 @@ def build_loaders(
         if number == 0:
             settings = {**options, **split, "bs": bs, **training, **own}
             if settings["drop_last"] is None:
-                settings["drop_last"] = settings["shuffle"] and _length(dataset, settings["n"]) >= settings["bs"]
+                size = settings["bs"]
+                whole = size is not None and _length(dataset, settings["n"]) >= size
+                settings["drop_last"] = settings["shuffle"] and whole
             loaders.append(kind(dataset, **settings))
         else:
             # What the training loader's transforms learned is shared; each loader has pipelines of its own split.

@@ -201,12 +201,12 @@ class Datasets(Sequence[tuple[Any, ...]]):
     # ---- loaders
 
     def dataloaders(
-        self, bs: int = 64, path: str | Path = ".", **options: Unpack[TransformedLoadersOptions]
+        self, bs: int | None = 64, path: str | Path = ".", **options: Unpack[TransformedLoadersOptions]
     ) -> DataLoaders:
         """Make a loader for each split: the training one shuffled, the others in order.
 
         Args:
-            bs: items in a batch.
+            bs: items in a batch; None if each item is a batch already.
             path: where the learner keeps what belongs to these data.
             **options: see `laminar.data.options.TransformedLoadersOptions`.
         """

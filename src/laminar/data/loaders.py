@@ -335,7 +335,7 @@ class DataLoaders:
 
     @classmethod
     def from_dsets(
-        cls, *ds: Any, path: str | Path = ".", bs: int = 64, **options: Unpack[TransformedLoadersOptions]
+        cls, *ds: Any, path: str | Path = ".", bs: int | None = 64, **options: Unpack[TransformedLoadersOptions]
     ) -> DataLoaders:
         """Make a loader for each data set (a length, items by number): the first shuffled, the others in order.
 
@@ -365,7 +365,7 @@ DecodingLoader = (DataLoader, ForeignLoader)
 
 
 def loaders_of(
-    dsets: SplitDatasets, bs: int, path: str | Path, **options: Unpack[TransformedLoadersOptions]
+    dsets: SplitDatasets, bs: int | None, path: str | Path, **options: Unpack[TransformedLoadersOptions]
 ) -> DataLoaders:
     """Check split data sets and make a loader for each split.
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Self, TypeVar
 
 from laminar.callbacks.base import Callback
+from laminar.callbacks.table import EventTable
 from laminar.core.errors import ConfigError, describe
 
 __all__ = ["CallbackOwner", "Callbacks"]
@@ -23,6 +24,15 @@ class CallbackOwner:
 
     def _bind(self) -> None:
         """Callbacks have come or gone: note again who listens to which event."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy needs: all but who listens to what, since it asks its own callbacks."""
+        return {name: value for name, value in vars(self).items() if not isinstance(value, EventTable)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Be a copy."""
+        vars(self).update(state)
+        self._bind()
 
     @property
     def cbs(self) -> list[Callback]:
@@ -103,4 +113,4 @@ def as_list(cbs: Callbacks) -> list[Any]:
     """Return one, several or no callbacks as a list."""
     if cbs is None:
         return []
-    return list(cbs) if isinstance(cbs, Iterable) else [cbs]
+    return list(cbs) if isinstance(cbs, Iterable) and not isinstance(cbs, str) else [cbs]

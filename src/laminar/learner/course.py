@@ -271,10 +271,10 @@ def course_of(length: FitLength) -> Course:
         return _ByBatches(length)
     if isinstance(length, Minutes):
         return _ByTime(length)
-    if not isinstance(length, int):
+    if not isinstance(length, int) or length < 0:
         raise ConfigError(
-            f"n_epoch is a whole number of epochs, got {describe(length)}. For a number of batches or a time:"
-            " Batches(1000), Minutes(10)."
+            f"n_epoch is a whole number of epochs, 0 or more, got {describe(length)}. For a number of batches or a"
+            " time: Batches(1000), Minutes(10)."
         )
     return Course(length)
 

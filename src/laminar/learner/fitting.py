@@ -245,10 +245,14 @@ class Fitting(Transactional):
             resume: go on where the same call was interrupted, as its `Checkpoint` has it: True, a folder of checkpoints
                 or one of them, or a `Resume` that says what may be different.
         """
+        moms = self.moms if moms is None else moms
+        _check_curve(pct_start, div=div, div_final=div_final)
+        if len(moms) != 3:
+            raise ConfigError(f"moms={moms}: three numbers are needed: momentum at start, middle and end.")
         high = self._rates(lr_max, reset_opt)
         scheds: dict[str, Any] = {"lr": combined_cos(pct_start, *_divided(high, div, 1, div_final))}
         if "mom" in hyper_names(self._ready_opt()) and any(get_hyper(self._ready_opt(), "mom")):
-            scheds["mom"] = combined_cos(pct_start, *(moms or self.moms))
+            scheds["mom"] = combined_cos(pct_start, *moms)
         self.fit(n_epoch, wd=wd, cbs=[ParamScheduler(scheds), *as_list(cbs)], start_epoch=start_epoch, resume=resume)
 
     @transaction
@@ -278,6 +282,7 @@ class Fitting(Transactional):
             resume: go on where the same call was interrupted, as its `Checkpoint` has it: True, a folder of checkpoints
                 or one of them, or a `Resume` that says what may be different.
         """
+        _check_curve(pct_start, div_final=div_final)
         rates = self._rates(lr, reset_opt)
         scheds = {"lr": combined_cos(pct_start, *_divided(rates, 1, 1, div_final))}
         self.fit(n_epoch, wd=wd, cbs=[ParamScheduler(scheds), *as_list(cbs)], start_epoch=start_epoch, resume=resume)
@@ -313,10 +318,9 @@ class Fitting(Transactional):
         Raises:
             ConfigError: cycles are counted from 1, and do not get shorter.
         """
-        if n_cycles < 1 or cycle_len < 1 or cycle_mult < 1:
-            raise ConfigError(
-                f"n_cycles, cycle_len and cycle_mult must be at least 1, got {n_cycles}, {cycle_len} and {cycle_mult}."
-            )
+        for name, count in (("n_cycles", n_cycles), ("cycle_len", cycle_len), ("cycle_mult", cycle_mult)):
+            if not isinstance(count, int) or count < 1:
+                raise ConfigError(f"fit_sgdr({name}={count!r}): a whole number of 1 or more is needed.")
         lengths = [cycle_len * cycle_mult**number for number in range(n_cycles)]
         rates = self._rates(lr_max, reset_opt)
         high = _divided(rates, 1)[0]
@@ -376,6 +380,19 @@ class Fitting(Transactional):
         if known is None or known[1] != checked[1] or list(map(id, known[0])) != list(map(id, parts)):
             check_contract(self, self.metrics)
             self._checked = checked
+
+
+def _check_curve(pct_start: float, **divisors: float) -> None:
+    """Refuse a share that is none, and a learning rate divided by nothing.
+
+    Raises:
+        ConfigError: it is so.
+    """
+    if not 0 <= pct_start <= 1:
+        raise ConfigError(f"pct_start={pct_start}: a share of the training, 0 to 1, is needed.")
+    for name, divisor in divisors.items():
+        if not divisor > 0:
+            raise ConfigError(f"{name}={divisor}: the learning rate is divided by it; a number above 0 is needed.")
 
 
 def _divided(rates: list[float], *divisors: float) -> list[Any]:

@@ -15,7 +15,7 @@ from laminar.callbacks.model_output import ModelOutput
 from laminar.callbacks.progress import ProgressCallback, RowPrinter
 from laminar.callbacks.recorder import Recorder
 from laminar.callbacks.table import event_rows
-from laminar.core.errors import ConfigError, check_keywords
+from laminar.core.errors import ConfigError, check_keywords, describe
 from laminar.learner import inference, lr_find, saving
 from laminar.learner.callback_list import Callbacks
 from laminar.learner.checkup import CheckUp, check_up
@@ -107,6 +107,11 @@ class Learner(Predicting):
     ) -> None:
         check_keywords(unknown, ["dls", "model", *LearnerOptions.__annotations__], type(self).__name__)
         _refuse_classes(model=model, loss_func=loss_func)
+        if not callable(opt_func):
+            raise ConfigError(
+                f"opt_func is {describe(opt_func)}; it takes what makes an optimiser of parameter groups and lr: a"
+                " class (torch.optim.SGD), a partial(SGD, mom=0.9), or a function."
+            )
         outputs = ModelOutput() if loss_func is None and makes_own_loss(model) and known_loss(dls) is None else None
         if loss_func is None:
             loss_func = loss_for(dls) if outputs is None else outputs.loss_of_model
@@ -163,20 +168,20 @@ class Learner(Predicting):
             num_it: number of batches.
             stop_div: stop when the loss explodes.
             show_plot: draw the curve with the suggestions into a matplotlib figure.
-            suggest_funcs: one or several rules: `valley`, `slide`, `minimum`, `steep` (or `SuggestionMethod`), or a
+            suggest_funcs: one or several rules: `valley`, `slide`, `minimum`, `steep` (or their names), or a
                 function ``f(lrs, losses, num_it)`` that returns a rate.
 
         Returns:
             A named tuple with the rate of each rule: ``learn.lr_find().valley``.
 
         Raises:
-            ConfigError: the loss exploded before a curve could be seen.
+            ConfigError: a rule that is none; the loss exploded before a curve could be seen.
         """
+        functions = lr_find.rules(suggest_funcs)
         if self.check_before_fit:
             self._check_once()
         lrs, losses = lr_find.sweep(self, self.create_opt, start_lr, end_lr, num_it, stop_div)
-        functions = list(suggest_funcs) if isinstance(suggest_funcs, list | tuple) else [suggest_funcs]
-        found = lr_find.suggestions(lrs, losses, num_it, [f for f in functions if f is not None])
+        found = lr_find.suggestions(lrs, losses, num_it, functions)
         recorder = lr_find.keep_sweep(self, lrs, losses)
         if show_plot:
             recorder.plot_lr_find(suggestions=[point for _, _, point in found], nms=[name for name, _, _ in found])

@@ -13,7 +13,7 @@ import numpy as np
 
 from laminar.callbacks.lr_finder import LRFinder, SuggestFunction, minimum, slide, steep, valley
 from laminar.callbacks.recorder import Recorder
-from laminar.core.errors import ConfigError
+from laminar.core.errors import ConfigError, suggest
 from laminar.learner.course import Course, length_of
 from laminar.learner.loop import TrainingLoop
 from laminar.learner.snapshot import Snapshot
@@ -94,8 +94,7 @@ def suggestions(
         start, end = 0, len(lrs)
     used_lrs, used_losses = np.asarray(lrs[start:end]), np.asarray(losses[start:end])
     result: list[tuple[str, float, tuple[float, float]]] = []
-    for given in functions:
-        function: SuggestFunction = given.value if isinstance(given, SuggestionMethod) else given
+    for function in functions:
         inner = function.func if isinstance(function, partial) else function
         answer = function(used_lrs, used_losses, num_it)
         lr, point = answer if isinstance(answer, tuple) else (answer, None)
@@ -107,6 +106,25 @@ def suggestions(
             name = f"suggestion_{len(taken) + 1}"
         result.append((name, float(lr), point))
     return result
+
+
+def rules(suggest_funcs: Any) -> list[SuggestFunction]:
+    """The rules that a user gave, one or several, as functions; their names will do.
+
+    Raises:
+        ConfigError: one is none.
+    """
+    known = {method.name.lower(): method.value for method in SuggestionMethod}
+    functions: list[SuggestFunction] = []
+    for given in suggest_funcs if isinstance(suggest_funcs, list | tuple) else [suggest_funcs]:
+        rule = given.value if isinstance(given, SuggestionMethod) else known.get(given, given)
+        if rule is not None and not callable(rule):
+            raise ConfigError(
+                f"suggest_funcs: {rule!r} is no rule.{suggest(str(rule), known)} There are {', '.join(known)}, and any"
+                " function f(lrs, losses, num_it) that returns a rate."
+            )
+        functions += [] if rule is None else [rule]
+    return functions
 
 
 def as_namedtuple(found: Sequence[tuple[str, float, Any]]) -> Any:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from laminar.core.errors import ConfigError, describe
 from laminar.learner.loop import TrainingLoop
-from laminar.metrics.base import Metric, MetricSet, ValueMetric
+from laminar.metrics.base import Metric, MetricSet, ValueMetric, function_name
 from laminar.metrics.making import mk_metric
 from laminar.metrics.weighing import ItemsMissingError
 
@@ -47,7 +47,7 @@ def try_metrics(learn: TrainingLoop, metrics: Sequence[Any]) -> None:
                     raise ConfigError(
                         f"the metric {fresh.name} fails on predictions {describe(pred)} and targets"
                         f" {describe(targets[0] if len(targets) == 1 else targets)}:"
-                        f" {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+                        f" {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}{_remedy(metric)}"
                     ) from error
                 learn.pred, learn.yb = batch
     finally:
@@ -64,6 +64,15 @@ def _try(learn: TrainingLoop, metric: Metric) -> None:
         metrics.accumulate(learn)
         if not isinstance(metric, ValueMetric):  # its number is another callback's, which has not begun
             metrics.values()
+
+
+def _remedy(metric: Any) -> str:
+    """What helps a function that was written for something else."""
+    func = getattr(metric, "func", metric)
+    module = getattr(func, "__module__", None) or ""
+    if module.partition(".")[0] == "sklearn":
+        return f" A function of scikit-learn's takes targets first: skm_to_fastai({function_name(func)})."
+    return ""
 
 
 def _fails(learn: TrainingLoop, metric: Metric) -> bool:

@@ -35,7 +35,10 @@ def mk_metric(m: Any) -> Metric:
     elif callable(m) and not inspect.isclass(m):
         return AvgMetric(m)
     else:
-        raise ConfigError(f"{describe(m)} is no metric: pass a function f(preds, targets), a Metric class or a Metric.")
+        remedy = "pass a function f(preds, targets), a Metric class or a Metric."
+        if inspect.isclass(m) and callable(getattr(m, "compute", None)):  # of torchmetrics, which have to be told a lot
+            remedy = f"pass an instance, {m.__name__}(...)."
+        raise ConfigError(f"{describe(m)} is no metric: {remedy}")
     fresh.reset()
     return fresh
 

@@ -51,7 +51,8 @@ class Muon(Optimizer):
             _ADAM: {"betas": (mom, sqr_mom), "eps": eps},
         }
         self._steppers: dict[str, Optimizer] = {}
-        super().__init__(params, {"lr": lr, "weight_decay": wd})
+        # momentum in all groups, AdamW's too: torch's schedulers want one kind everywhere
+        super().__init__(params, {"lr": lr, "weight_decay": wd, "momentum": mom})
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group as up to two: its matrices, and all else."""
@@ -62,7 +63,8 @@ class Muon(Optimizer):
                 self._steppers[name].add_param_group(part)
             else:
                 kind = torch.optim.Muon if name == _MUON else torch.optim.AdamW
-                self._steppers[name] = kind([part], **self.defaults, **self._options[name])
+                rates = {key: self.defaults[key] for key in ("lr", "weight_decay")}
+                self._steppers[name] = kind([part], **rates, **self._options[name])
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Take one step with each of the two.
@@ -81,6 +83,8 @@ class Muon(Optimizer):
             # Loading a state gives new objects to this optimiser; they are what counts.
             stepper.param_groups = [group for group in self.param_groups if group["stepper"] == name]
             stepper.state = self.state
+            for group in stepper.param_groups if name == _ADAM else []:
+                group["betas"] = (group["momentum"], group["betas"][1])
             stepper.step()
         return loss
 
