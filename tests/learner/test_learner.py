@@ -312,7 +312,7 @@ def test_a_misspelt_argument_of_the_learner_gets_a_suggestion():
         ((1, "1e-3"), r"lr must be a number, 0 or more, got '1e-3'"),
         ((1, -0.1), r"lr must be a number, 0 or more, got -0.1"),
         ((1, slice("a", 1)), r"got 'a'"),
-        ((1.5,), r"n_epoch is a whole number of epochs, got float 1.5"),
+        ((1.5,), r"n_epoch is a whole number of epochs, 0 or more, got float 1.5"),
     ],
 )
 def test_odd_epochs_and_learning_rates_are_refused_in_words(make_learner, arguments, message) -> None:
