@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import Any, Self, TypeVar
 
 from laminar.callbacks.base import Callback
-from laminar.callbacks.table import EventTable
 from laminar.core.errors import ConfigError, describe
 
 __all__ = ["CallbackOwner", "Callbacks"]
@@ -24,15 +23,6 @@ class CallbackOwner:
 
     def _bind(self) -> None:
         """Callbacks have come or gone: note again who listens to which event."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        """What a copy needs: all but who listens to what, since it asks its own callbacks."""
-        return {name: value for name, value in vars(self).items() if not isinstance(value, EventTable)}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Be a copy."""
-        vars(self).update(state)
-        self._bind()
 
     @property
     def cbs(self) -> list[Callback]:
