@@ -258,3 +258,13 @@ def test_tensors_are_made_of_nearly_anything():
     pandas = pytest.importorskip("pandas")
     assert tensor(pandas.Series([1, 2])).tolist() == [1, 2]
     assert tensor(pandas.DataFrame({"a": [1.5], "b": [2]})).tolist() == [[1.5, 2.0]]
+
+
+class Pair(tuple):
+    __slots__ = ()
+
+
+def test_types_come_off_inside_a_users_class_of_tuples():
+    pair = plain(Pair([TensorImage(torch.zeros(3, 2, 2)), [TensorMask(torch.zeros(2, 2))]]))
+    assert type(pair) is Pair
+    assert type(pair[0]) is type(pair[1][0]) is torch.Tensor

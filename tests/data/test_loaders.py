@@ -351,3 +351,26 @@ def test_data_sets_whose_items_are_batches_need_no_batch_size() -> None:
 
 def float_of(x: torch.Tensor) -> torch.Tensor:
     return x
+
+
+def test_classes_can_be_given_other_names() -> None:
+    items = Datasets(list("abab"), [[str.upper], [str.upper, Categorize()]], splits=[[0, 1], [2, 3]])
+    dls = items.dataloaders(bs=2, device="cpu")
+    dls.vocab = ["anchor", "bell"]
+    assert dls.vocab == dls.valid.vocab == dls.train.new().vocab == ["anchor", "bell"]
+    with pytest.raises(ConfigError, match="3 names were given for 2 classes"):
+        dls.vocab = ["a", "b", "c"]
+
+
+def test_new_items_begin_where_they_are_told() -> None:
+    dls = TfmdLists([1, 2, 3], [lambda x: x * 10, lambda x: x + 1], splits=[[0, 1], [2]]).dataloaders(
+        bs=2, device="cpu"
+    )
+    assert dls.test_dl([5]).one_batch().tolist() == [51]
+    assert dls.test_dl([5], rm_type_tfms=1).one_batch().tolist() == [6]
+    assert dls.test_dl([5], rm_type_tfms=1).eval_loader().one_batch().tolist() == [6]
+
+
+def test_a_tuple_is_taken_for_the_list_that_items_are() -> None:
+    dls = TfmdLists([[1, 2], [3, 4], [5, 6]], [sum], splits=[[0, 1], [2]]).dataloaders(bs=2, device="cpu")
+    assert dls.test_dl([(5, 6)]).one_batch().tolist() == [11]

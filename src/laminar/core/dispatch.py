@@ -146,8 +146,8 @@ class OpenFunction:
     ... def _(x: object, y): return 0
     >>> @area.register
     ... def _(x: int, y: int): return x * y
-    >>> area(2, 3), area(2, "a")
-    (6, 0)
+    >>> area(2, 3), area(2, "a"), area[object](2, 3)
+    (6, 0, 0)
     """
 
     registry: typing.ClassVar[dict[str, OpenFunction]] = {}
@@ -187,13 +187,22 @@ class OpenFunction:
         return self._cache[left, right]
 
     def __call__(self, x: Any, y: Any, *args: Any, **kwargs: Any) -> Any:
-        implementation = self.find(type(x), type(y))
+        return self[type(x), type(y)](x, y, *args, **kwargs)
+
+    def __getitem__(self, types: type | tuple[type, type]) -> Callable[..., Any]:
+        """The implementation for two types, or for one and anything: ``show_batch[object]`` is the default.
+
+        Raises:
+            TypeError: there is none.
+        """
+        left, right = types if isinstance(types, tuple) else (types, object)
+        implementation = self.find(left, right)
         if implementation is None:
             raise TypeError(
-                f"{self.__name__} knows nothing for ({type(x).__name__}, {type(y).__name__}). "
+                f"{self.__name__} knows nothing for ({left.__name__}, {right.__name__}). "
                 f"Add it: @{self.__name__}.register on a function with these annotations."
             )
-        return implementation(x, y, *args, **kwargs)
+        return implementation
 
     def __repr__(self) -> str:
         pairs = ", ".join(f"({a.__name__}, {b.__name__})" for a, b in self._implementations)

@@ -14,10 +14,13 @@ import torch
 from torch import Tensor
 
 from laminar.core.dispatch import OpenFunction
+from laminar.core.errors import check_keywords
 from laminar.core.lazy import lazy_module
 
 __all__ = [
     "GridOptions",
+    "ShowOptions",
+    "divide_options",
     "Samples",
     "draw_each",
     "get_grid",
@@ -116,27 +119,49 @@ class GridOptions(TypedDict, total=False):
     figsize: tuple[float, float] | None
 
 
+class ShowOptions(GridOptions, total=False):
+    """`GridOptions`, and how pictures and masks are drawn: keyword arguments of matplotlib's ``Axes.imshow``."""
+
+    cmap: Any
+    vmin: float
+    vmax: float
+    alpha: float
+    interpolation: str
+
+
+def divide_options(options: ShowOptions) -> tuple[GridOptions, dict[str, Any]]:
+    """Those for `get_grid`, and those for pictures.
+
+    Raises:
+        TypeError: an unknown one, with the nearest known one.
+    """
+    check_keywords(options, ShowOptions, "showing")
+    grid: Any = {name: value for name, value in options.items() if name in GridOptions.__annotations__}
+    return grid, {name: value for name, value in options.items() if name not in grid}
+
+
 def draw_each(
     draw: Callable[..., Any],
     *columns: Sequence[Any],
     ctxs: Sequence[Any] | None = None,
     title: str | None = None,
     lines: int = 1,
-    **grid: Unpack[GridOptions],
+    **options: Unpack[ShowOptions],
 ) -> AxesList:
     """Draw things each on axes of its own: ``draw(ax, *row)`` for each row of `columns`, as many as the shortest has.
 
     Args:
-        draw: returns the axes that it drew on.
+        draw: returns the axes that it drew on; gets options for pictures by name, where some are given.
         *columns: sequences of samples, predictions and so on.
         ctxs: axes to draw on, made when None.
         title: over the whole figure, if it is made here.
         lines: of text above each thing, for which room is made.
-        **grid: see `get_grid`.
+        **options: see `ShowOptions`.
     """
     count = min(map(len, columns))
+    grid, drawing = divide_options(options)
     axes = get_grid(count, title=title, lines=lines, **grid) if ctxs is None else ctxs
-    return AxesList(draw(ax, *row) for ax, *row in zip(axes, *columns, strict=False))
+    return AxesList(draw(ax, *row, **drawing) for ax, *row in zip(axes, *columns, strict=False))
 
 
 def show_title(
@@ -251,12 +276,18 @@ def show_boxes(boxes: Tensor, ctx: Any = None, labels: Sequence[str] | None = No
 
 
 def show_parts(sample: Sequence[Any], ctx: Any = None, **kwargs: Any) -> Any:
-    """Let a decoded sample, or else each part of it in order, draw itself on the axes `ctx`."""
+    """Let a decoded sample, or else each part of it in order, draw itself on the axes `ctx`.
+
+    Args:
+        sample: what shows itself, or a sequence of parts.
+        ctx: the axes.
+        **kwargs: for the sample, or for those of its parts that are pictures.
+    """
     if hasattr(sample, "show"):
         return sample.show(ctx=ctx, **kwargs)
     for part in sample:
         if hasattr(part, "show"):
-            ctx = part.show(ctx=ctx, **kwargs)
+            ctx = part.show(ctx=ctx, **(kwargs if getattr(part, "is_picture", False) else {}))
         else:
             ctx = show_title(part, ctx=ctx)
     return ctx
@@ -286,6 +317,10 @@ plot_top_losses = OpenFunction.public(
 )
 
 
+def _draw_sample(ax: Any, sample: Sequence[Any], **drawing: Any) -> Any:
+    return show_parts(sample, ctx=ax, **drawing)
+
+
 @show_batch.register
 def _show_any_batch(
     x: object,
@@ -293,9 +328,9 @@ def _show_any_batch(
     samples: Samples,
     ctxs: Sequence[Any] | None = None,
     max_n: int = 9,
-    **grid: Unpack[GridOptions],
+    **options: Unpack[ShowOptions],
 ) -> AxesList:
-    return draw_each(lambda ax, sample: show_parts(sample, ctx=ax), samples[:max_n], ctxs=ctxs, **grid)
+    return draw_each(_draw_sample, samples[:max_n], ctxs=ctxs, **options)
 
 
 @show_results.register
@@ -306,13 +341,13 @@ def _show_any_results(
     outs: Samples,
     ctxs: Sequence[Any] | None = None,
     max_n: int = 9,
-    **grid: Unpack[GridOptions],
+    **options: Unpack[ShowOptions],
 ) -> AxesList:
-    def draw(ax: Any, sample: tuple[Any, ...], out: tuple[Any, ...]) -> Any:
-        return show_parts((*sample, *out), ctx=ax)
+    def draw(ax: Any, sample: tuple[Any, ...], out: tuple[Any, ...], **drawing: Any) -> Any:
+        return show_parts((*sample, *out), ctx=ax, **drawing)
 
     title, lines = ("Prediction", 1) if y is None else ("Target/Prediction", 2)
-    return draw_each(draw, samples[:max_n], outs, ctxs=ctxs, title=title, lines=lines, **grid)
+    return draw_each(draw, samples[:max_n], outs, ctxs=ctxs, title=title, lines=lines, **options)
 
 
 @plot_top_losses.register
@@ -323,9 +358,9 @@ def _plot_any_top_losses(
     outs: Samples,
     raws: Sequence[Any],
     losses: Sequence[float],
-    **grid: Unpack[GridOptions],
+    **options: Unpack[ShowOptions],
 ) -> AxesList:
-    def draw(ax: Any, sample: tuple[Any, ...], out: tuple[Any, ...], loss: float) -> Any:
-        return show_title(f"{float(loss):.2f}", ctx=show_parts((*sample, *out), ctx=ax))
+    def draw(ax: Any, sample: tuple[Any, ...], out: tuple[Any, ...], loss: float, **drawing: Any) -> Any:
+        return show_title(f"{float(loss):.2f}", ctx=show_parts((*sample, *out), ctx=ax, **drawing))
 
-    return draw_each(draw, samples, outs, losses, title="Target/Prediction/Loss", lines=3, **grid)
+    return draw_each(draw, samples, outs, losses, title="Target/Prediction/Loss", lines=3, **options)

@@ -22,6 +22,7 @@ __all__ = [
     "TensorBase",
     "cast",
     "common_metadata",
+    "explode_types",
     "is_showable",
     "metadata",
     "pad_rows",
@@ -206,11 +207,24 @@ def plain(value: Any) -> Any:
         return value.as_subclass(Tensor) if isinstance(value, TensorBase | TVTensor) else value
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return type(value)(*map(plain, value))
-    if type(value) in (tuple, list):
+    if isinstance(value, tuple | list):  # a user's class of tuples, too
         return type(value)(map(plain, value))
     if type(value) is dict:
         return {key: plain(part) for key, part in value.items()}
     return value
+
+
+def explode_types(value: Any) -> Any:
+    """The type of a value; of tuples, lists and dicts also those of their members, which is a quick look at a batch.
+
+    >>> explode_types((torch.zeros(2), [1, 2]))
+    {<class 'tuple'>: [<class 'torch.Tensor'>, {<class 'list'>: [<class 'int'>, <class 'int'>]}]}
+    """
+    if isinstance(value, tuple | list):
+        return {type(value): [explode_types(part) for part in value]}
+    if isinstance(value, Mapping):
+        return {type(value): {key: explode_types(part) for key, part in value.items()}}
+    return type(value)
 
 
 def metadata(value: object) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from laminar.core.typed import (
     TensorBase,
     cast,
     common_metadata,
+    explode_types,
     is_showable,
     metadata,
     pad_rows,
@@ -50,6 +51,7 @@ __all__ = [
     "retain_type",
     "metadata",
     "common_metadata",
+    "explode_types",
     "pad_rows",
     "is_showable",
     "is_torchvision_transform",
@@ -62,6 +64,7 @@ __all__ = [
 class TensorImageBase(TensorBase, Image):  # type: ignore[misc]  # both define __repr__; ours wins
     """A picture, ``[..., channels, height, width]``, uint8 (0 to 255) or floating point (0 to 1)."""
 
+    is_picture: ClassVar[bool] = True
     _show_args: ClassVar[dict[str, Any]] = {"cmap": "viridis"}
 
     def show(self, ctx: Any = None, **kwargs: Any) -> Any:
@@ -88,6 +91,7 @@ class TensorMask(TensorBase, Mask):
     """
 
     codes: Sequence[str] | None
+    is_picture: ClassVar[bool] = True
     _show_args: ClassVar[dict[str, Any]] = {"alpha": 0.5, "cmap": "tab20", "interpolation": "nearest"}
 
     def show(self, ctx: Any = None, **kwargs: Any) -> Any:

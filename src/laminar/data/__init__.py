@@ -16,7 +16,7 @@ from laminar.data.foreign import ForeignLoader
 from laminar.data.inference import inference_loaders
 from laminar.data.known import URLs
 from laminar.data.labels import AttrGetter, ColReader, ItemGetter, RegexLabeller, parent_label, using_attr
-from laminar.data.lists import TfmdLists
+from laminar.data.lists import TfmdLists, decode_at, show_at
 from laminar.data.loader import DataLoader, TfmdDL
 from laminar.data.loader_options import LoaderOptions
 from laminar.data.loaders import DataLoaders
@@ -117,7 +117,9 @@ __all__ = [
     "Surroundings",
     "examine",
     "LoadersOptions",
+    "decode_at",
     "get_c",
+    "show_at",
     "TransformBlock",
     "CategoryBlock",
     "MultiCategoryBlock",

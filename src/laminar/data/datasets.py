@@ -166,11 +166,11 @@ class Datasets(Sequence[tuple[Any, ...]]):
         made._without_items = self._without_items
         return made
 
-    def test_set(self, test_items: Any, with_labels: bool = False) -> Self:
-        """New items through the transforms of validation: the inputs alone, or with their labels."""
+    def test_set(self, test_items: Any, with_labels: bool = False, rm_type_tfms: int | None = None) -> Self:
+        """New items through the transforms of validation: the inputs alone, or with their labels (see `test_dl`)."""
         tls = self.tls if with_labels else self.tls[: self.n_inp]
         items = as_items(test_items)
-        made = self._of([tl.test_set(items) for tl in tls])
+        made = self._of([tl.test_set(items, rm_type_tfms=rm_type_tfms) for tl in tls])
         made._without_items = self._without_items + [tl.new_empty() for tl in self.tls[len(tls) :]]
         return made
 

@@ -188,10 +188,8 @@ class ForeignLoader(DecodesBatches):
     def _said_n_inp(self) -> int | None:
         return super()._said_n_inp() if self.targets is None else 1
 
-    @property
-    def vocab(self) -> Any:
-        """The classes, if they were given or the data set names them (``dataset.classes``)."""
-        return self._vocab if self._vocab is not None else getattr(self.dataset, "classes", None)
+    def _said_vocab(self) -> Any:
+        return getattr(self.dataset, "classes", None)
 
     def decode_batch(self, b: Any, max_n: int | None = 9, full: bool = True) -> list[Any]:
         """Take a batch apart into typed values that can be shown.

@@ -23,7 +23,7 @@ from laminar.data.options import TransformedLoadersOptions
 from laminar.data.splits import Splits, check_splits
 from laminar.data.transforms import Getter
 
-__all__ = ["TfmdLists", "NewItems"]
+__all__ = ["NewItems", "TfmdLists", "decode_at", "show_at"]
 
 S = TypeVar("S", bound=Transform)
 
@@ -233,16 +233,19 @@ class TfmdLists(Sequence[Any]):
             )
         return start
 
-    def infer(self, x: Any) -> Any:
-        """Transform a new item, beginning at the first transform that is for its type."""
-        if isinstance(x, str) and self.item_type is not None and issubclass(self.item_type, Path):
-            x = x if any(step.tells_apart(str, Path) for step in self.tfms.transforms) else Path(x)
-        start = self.infer_idx(x)
+    def infer(self, x: Any, start: int | None = None) -> Any:
+        """Transform a new item, beginning at transform number `start`; None for the first that is for its type."""
+        if self.item_type is not None and not isinstance(x, self.item_type):
+            if isinstance(x, str) and issubclass(self.item_type, Path):
+                x = x if any(step.tells_apart(str, Path) for step in self.tfms.transforms) else Path(x)
+            elif isinstance(x, tuple) and issubclass(self.item_type, list):  # which transforms take as a whole
+                x = list(x)
+        start = self.infer_idx(x) if start is None else start
         return (self.tfms if start == 0 else Pipeline(self.tfms.transforms[start:], split_idx=self.split_idx))(x)
 
-    def test_set(self, test_items: Any, with_labels: bool = False) -> NewItems:
-        """New items through the transforms of validation."""
-        return NewItems(self, test_items)
+    def test_set(self, test_items: Any, with_labels: bool = False, rm_type_tfms: int | None = None) -> NewItems:
+        """New items through the transforms of validation; see `DataLoaders.test_dl`."""
+        return NewItems(self, test_items, rm_type_tfms)
 
     # ---- loaders
 
@@ -263,16 +266,30 @@ class TfmdLists(Sequence[Any]):
 
 
 class NewItems(TfmdLists):
-    """Items that came later (to predict, to test on): each begins at the first transform that is for its type."""
+    """Items that came later (to predict, to test on): each begins at the first transform that is for its type.
 
-    def __init__(self, like: TfmdLists, items: Any) -> None:
+    Args:
+        like: has the transforms.
+        items: the new items.
+        start: the number of the transform with which all begin, in place of that.
+    """
+
+    def __init__(self, like: TfmdLists, items: Any, start: int | None = None) -> None:
+        self.start = start
         self.items, self.splits, self.split_idx = as_items(items), None, 1
         self.tfms = like.tfms.with_split(1)
         self.dl_type, self.item_type = like.dl_type, like.item_type
 
+    def _like(
+        self, items: Any, split_idx: int | None, splits: Splits | None = None, tfms: Pipeline | None = None
+    ) -> Self:
+        other = super()._like(items, split_idx, splits, tfms)
+        other.start = self.start
+        return other
+
     def encode(self, item: Any) -> Any:
         """Transform a new item."""
-        return self.infer(item)
+        return self.infer(item, self.start)
 
     def whole_batches(self) -> Any:
         """Never at once: each item may be of another type."""
@@ -280,6 +297,22 @@ class NewItems(TfmdLists):
 
     def _column(self) -> None:
         """Never at once, as above."""
+
+
+def decode_at(o: Any, idx: int) -> Any:
+    """Item `idx` of lists or data sets after its transforms and back again."""
+    return o.decode(o[idx])
+
+
+def show_at(o: Any, idx: int, **kwargs: Any) -> Any:
+    """Show item `idx` of lists or data sets, transformed.
+
+    Args:
+        o: `TfmdLists` or `Datasets`.
+        idx: number of the item.
+        **kwargs: for its ``show``: ``ctx`` for the axes to draw on.
+    """
+    return o.show(o[idx], **kwargs)
 
 
 def _in_memory(items: Any) -> bool:

@@ -325,7 +325,7 @@ class DataLoader(LooksAtItems):
             other._types, other._origin = self._types, self._origin
             if _SKIPPING.isdisjoint(changes):
                 other._bad = self._bad
-        other._n_inp = self._n_inp
+        other._n_inp, other._vocab = self._n_inp, self._vocab
         return other
 
     def eval_loader(self) -> Self:

@@ -132,8 +132,13 @@ class DataLoaders:
 
     @property
     def vocab(self) -> Any:
-        """The classes (or words); None if there are none."""
+        """The classes (or words); None if there are none. May be set, to name them: ``dls.vocab = codes``."""
         return self.train.vocab
+
+    @vocab.setter
+    def vocab(self, names: Sequence[Any]) -> None:
+        for loader in self.loaders:
+            loader.vocab = names
 
     @property
     def c(self) -> int:
@@ -237,7 +242,13 @@ class DataLoaders:
     # ---- others like these
 
     def test_dl(
-        self, test_items: Any, with_labels: bool = False, bs: int | None = None, num_workers: int | None = None
+        self,
+        test_items: Any,
+        with_labels: bool = False,
+        bs: int | None = None,
+        num_workers: int | None = None,
+        *,
+        rm_type_tfms: int | None = None,
     ) -> AnyLoader:
         """A loader of new items, with the transforms of validation.
 
@@ -248,6 +259,7 @@ class DataLoaders:
             with_labels: read the labels too; items must then be like those trained on.
             bs: items in a batch; None for that of validation.
             num_workers: processes; None for none where the items are few, else as many as validation has.
+            rm_type_tfms: leave out so many of the first transforms, in place of beginning by type.
         """
         model = self.loaders[min(1, len(self.loaders) - 1)]
         if isinstance(model, ForeignLoader):
@@ -257,7 +269,7 @@ class DataLoaders:
                 f"{type(model.dataset).__name__} cannot make new items of what it is given. "
                 "Build the loaders from Datasets or a DataBlock, or call the model yourself."
             )
-        dataset = model.dataset.test_set(test_items, with_labels=with_labels)
+        dataset = model.dataset.test_set(test_items, with_labels=with_labels, rm_type_tfms=rm_type_tfms)
         bs = model.bs if bs is None else bs
         if num_workers is None:
             num_workers = model.num_workers if len(dataset) > (bs or 1) else 0

@@ -31,6 +31,7 @@ class DecodesBatches:
     after_batch: Pipeline
     _types: tuple[type, ...] | None = None
     _n_inp: int | None = None
+    _vocab: Sequence[Any] | None = None
 
     def one_batch(self) -> Any:
         """Make a single batch."""
@@ -75,7 +76,21 @@ class DecodesBatches:
 
     @property
     def vocab(self) -> Any:
-        """The classes (or words) of the data set, else of a transform of items; None if there are none."""
+        """The classes (or words): those given, else of the data set or of a transform of items; None if there are none.
+
+        May be set, to name classes that have only numbers: ``dls.vocab = codes``.
+        """
+        return self._said_vocab() if self._vocab is None else self._vocab
+
+    @vocab.setter
+    def vocab(self, names: Sequence[Any]) -> None:
+        known = self.vocab
+        if known is not None and len(known) != len(names):
+            raise ConfigError(f"{len(names)} names were given for {len(known)} classes: {list(known)}")
+        self._vocab = names
+
+    def _said_vocab(self) -> Any:
+        """The classes, as far as the data say so."""
         known = (getattr(source, "vocab", None) for source in (self.dataset, *self.after_item))
         return next((vocab for vocab in known if vocab is not None), None)
 

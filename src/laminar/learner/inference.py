@@ -12,7 +12,7 @@ from laminar.callbacks.predictions import EvaluateCallback, GatherPredsCallback
 from laminar.callbacks.save_preds import SavePredsCallback
 from laminar.core.batch_files import SavedBatches
 from laminar.core.device import to_device
-from laminar.core.errors import ConfigError, describe
+from laminar.core.errors import ConfigError
 from laminar.core.seed import get_random_states, set_random_states
 from laminar.core.transform import Transform
 from laminar.core.types import cast, plain
@@ -124,16 +124,19 @@ def _typed(decoded: Any, batch_types: tuple[type, ...]) -> tuple[Any, ...]:
     )
 
 
-def predict(learn: TrainingLoop, item: Any, with_input: bool = False) -> tuple[Any, ...]:
+def predict(
+    learn: TrainingLoop, item: Any, with_input: bool = False, rm_type_tfms: int | None = None
+) -> tuple[Any, ...]:
     """Predict one raw item; see `Learner.predict`."""
     if not hasattr(learn.dls, "test_dl"):
         raise ConfigError(f"{type(learn.dls).__name__} cannot turn an item into a batch: it has no test_dl.")
-    if isinstance(item, list) and item and all(isinstance(part, os.PathLike) for part in item):
-        raise ConfigError(
-            f"predict takes one item, got {describe(item)}. For several: learn.get_preds(dl=learn.dls.test_dl(items))."
-        )
-    loader = learn.dls.test_dl([item], num_workers=0)
-    batch = next(iter(loader))
+    chosen = {} if rm_type_tfms is None else {"rm_type_tfms": rm_type_tfms}
+    try:
+        batch = next(iter(learn.dls.test_dl([item], num_workers=0, **chosen)))
+    except Exception as error:
+        if isinstance(item, list) and item and all(isinstance(part, os.PathLike) for part in item):
+            error.add_note("predict takes one item; for several: learn.get_preds(dl=learn.dls.test_dl(items)).")
+        raise
     parts = tuple(batch) if isinstance(batch, tuple | list) else (batch,)
     preds, _, decoded = get_preds(learn, [parts], with_decoded=True)
     n = getattr(learn.dls, "n_inp", 1)

@@ -99,15 +99,16 @@ class Predicting(Fitting, Switches):
             return torch.maximum(plain_preds, preds), targets
         return ((preds, plain_preds) if beta is None else torch.lerp(preds, plain_preds, beta)), targets
 
-    def predict(self, item: Any, with_input: bool = False) -> tuple[Any, ...]:
+    def predict(self, item: Any, with_input: bool = False, *, rm_type_tfms: int | None = None) -> tuple[Any, ...]:
         """Predict one raw item (a path, a picture, ...): the decoded prediction, the decision, the probabilities.
 
         Args:
             item: what the data were made of.
             with_input: return the item too, as it went into the model and back, first.
+            rm_type_tfms: leave out so many of the first transforms, in place of beginning at that for the item's type.
         """
         with self.no_bar():
-            return inference.predict(self, item, with_input)
+            return inference.predict(self, item, with_input, rm_type_tfms)
 
     def show_results(
         self, ds_idx: int = 1, dl: Any = None, max_n: int = 9, shuffle: bool = True, **options: Any

@@ -65,6 +65,7 @@ class PILBase(Image.Image):
     """
 
     _open_args: ClassVar[dict[str, Any]] = {"mode": "RGB"}
+    is_picture: ClassVar[bool] = True
     _show_args: ClassVar[dict[str, Any]] = {"cmap": "viridis"}
     _tensor_cls: ClassVar[type[TensorBase]] = TensorImage
     _background: ClassVar[tuple[int, int, int]] = (255, 255, 255)

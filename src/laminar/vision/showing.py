@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Unpack
 
-from laminar.core.show import GridOptions, Samples, draw_each, plot_top_losses, show_results
+from laminar.core.show import Samples, ShowOptions, draw_each, plot_top_losses, show_results
 from laminar.core.types import TensorCategory, TensorImageBase, TensorMultiCategory
 
 __all__ = ["plot_worst_classes", "plot_worst_labels", "show_class_results"]
@@ -19,15 +19,15 @@ def show_class_results(
     outs: Samples,
     ctxs: Sequence[Any] | None = None,
     max_n: int = 9,
-    **grid: Unpack[GridOptions],
+    **options: Unpack[ShowOptions],
 ) -> list[Any]:
     """Draw pictures with class and prediction (see `laminar.core.show.show_results`)."""
 
-    def draw(ax: Any, sample: tuple[Any, ...], out: tuple[Any, ...]) -> Any:
+    def draw(ax: Any, sample: tuple[Any, ...], out: tuple[Any, ...], **drawing: Any) -> Any:
         right = str(sample[-1]) == str(out[0])
-        return _titled(ax, sample[0], f"{sample[-1]}\n{out[0]}", color="green" if right else "red")
+        return _titled(ax, sample[0], f"{sample[-1]}\n{out[0]}", drawing, color="green" if right else "red")
 
-    return draw_each(draw, samples[:max_n], outs, ctxs=ctxs, title="Target/Prediction", lines=2, **grid)
+    return draw_each(draw, samples[:max_n], outs, ctxs=ctxs, title="Target/Prediction", lines=2, **options)
 
 
 @plot_top_losses.register
@@ -38,15 +38,15 @@ def plot_worst_classes(
     outs: Samples,
     raws: Sequence[Any],
     losses: Sequence[float],
-    **grid: Unpack[GridOptions],
+    **options: Unpack[ShowOptions],
 ) -> list[Any]:
     """Draw pictures with prediction, class, loss and probability (see `laminar.core.show.plot_top_losses`)."""
 
-    def draw(ax: Any, sample: tuple[Any, ...], out: tuple[Any, ...], raw: Any, loss: float) -> Any:
+    def draw(ax: Any, sample: tuple[Any, ...], out: tuple[Any, ...], raw: Any, loss: float, **drawing: Any) -> Any:
         title = f"{out[0]}/{sample[-1]} / {loss:.2f} / {float(raw.max()):.2f}"
-        return _titled(ax, sample[0], title, fontsize=10)
+        return _titled(ax, sample[0], title, drawing, fontsize=10)
 
-    return draw_each(draw, samples, outs, raws, losses, title="Prediction/Actual/Loss/Probability", **grid)
+    return draw_each(draw, samples, outs, raws, losses, title="Prediction/Actual/Loss/Probability", **options)
 
 
 @plot_top_losses.register
@@ -57,17 +57,17 @@ def plot_worst_labels(
     outs: Samples,
     raws: Sequence[Any],
     losses: Sequence[float],
-    **grid: Unpack[GridOptions],
+    **options: Unpack[ShowOptions],
 ) -> list[Any]:
     """Draw pictures with predicted and true classes, and loss (see `laminar.core.show.plot_top_losses`)."""
 
-    def draw(ax: Any, sample: tuple[Any, ...], out: tuple[Any, ...], loss: float) -> Any:
-        return _titled(ax, sample[0], f"{out[0]}\n{sample[-1]}\n{loss:.2f}", fontsize=10)
+    def draw(ax: Any, sample: tuple[Any, ...], out: tuple[Any, ...], loss: float, **drawing: Any) -> Any:
+        return _titled(ax, sample[0], f"{out[0]}\n{sample[-1]}\n{loss:.2f}", drawing, fontsize=10)
 
-    return draw_each(draw, samples, outs, losses, title="Prediction/Actual/Loss", **grid)
+    return draw_each(draw, samples, outs, losses, title="Prediction/Actual/Loss", **options)
 
 
-def _titled(ax: Any, picture: Any, title: str, **text: Any) -> Any:
-    picture.show(ctx=ax)
+def _titled(ax: Any, picture: Any, title: str, drawing: dict[str, Any], **text: Any) -> Any:
+    picture.show(ctx=ax, **drawing)
     ax.set_title(title, **text)
     return ax

@@ -10,8 +10,9 @@ from PIL import Image
 
 from laminar.core.show import (
     AxesList,
-    GridOptions,
     Samples,
+    ShowOptions,
+    divide_options,
     draw_each,
     get_grid,
     plot_top_losses,
@@ -44,8 +45,8 @@ def with_names(sample: Sequence[Any]) -> list[Any]:
     return [part for part in parts if part is not None]
 
 
-def _draw(ax: Any, parts: Sequence[Any]) -> Any:
-    return show_parts(parts if is_showable(parts) else with_names(parts), ctx=ax)
+def _draw(ax: Any, parts: Sequence[Any], **drawing: Any) -> Any:
+    return show_parts(parts if is_showable(parts) else with_names(parts), ctx=ax, **drawing)
 
 
 @show_batch.register
@@ -55,10 +56,10 @@ def show_targets(
     samples: Samples,
     ctxs: Sequence[Any] | None = None,
     max_n: int = 9,
-    **grid: Unpack[GridOptions],
+    **options: Unpack[ShowOptions],
 ) -> AxesList:
     """Draw pictures with several targets; boxes get the names of their classes (see `laminar.core.show.show_batch`)."""
-    return draw_each(_draw, samples[:max_n], ctxs=ctxs, **grid)
+    return draw_each(_draw, samples[:max_n], ctxs=ctxs, **options)
 
 
 @show_batch.register
@@ -68,10 +69,10 @@ def show_pairs(
     samples: Samples,
     ctxs: Sequence[Any] | None = None,
     max_n: int = 9,
-    **grid: Unpack[GridOptions],
+    **options: Unpack[ShowOptions],
 ) -> AxesList:
     """Draw pictures beside the pictures that are their targets (see `laminar.core.show.show_batch`)."""
-    return _beside([sample[:2] for sample in samples[:max_n]], ctxs, None, grid)
+    return _beside([sample[:2] for sample in samples[:max_n]], ctxs, None, options)
 
 
 @show_batch.register
@@ -81,12 +82,12 @@ def show_views(
     samples: Samples,
     ctxs: Sequence[Any] | None = None,
     max_n: int = 9,
-    **grid: Unpack[GridOptions],
+    **options: Unpack[ShowOptions],
 ) -> AxesList:
     """Draw several pictures that are one input side by side, the rest with the first (see `show_batch`)."""
     if is_showable(x):  # a user's class of tuples, which draws itself
-        return draw_each(_draw, samples[:max_n], ctxs=ctxs, **grid)
-    return _beside([_views(sample) for sample in samples[:max_n]], ctxs, None, grid)
+        return draw_each(_draw, samples[:max_n], ctxs=ctxs, **options)
+    return _beside([_views(sample) for sample in samples[:max_n]], ctxs, None, options)
 
 
 @show_results.register
@@ -97,11 +98,11 @@ def show_views_with_predictions(
     outs: Samples,
     ctxs: Sequence[Any] | None = None,
     max_n: int = 9,
-    **grid: Unpack[GridOptions],
+    **options: Unpack[ShowOptions],
 ) -> AxesList:
     """Draw several pictures that are one input, target and prediction with the first (see `show_results`)."""
     rows = [_views((*sample, *out)) for sample, out in zip(samples[:max_n], outs, strict=False)]
-    return _beside(rows, ctxs, "Prediction" if y is None else "Target/Prediction", grid)
+    return _beside(rows, ctxs, "Prediction" if y is None else "Target/Prediction", options)
 
 
 def _views(sample: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -128,10 +129,10 @@ def show_target_and_prediction(
     outs: Samples,
     ctxs: Sequence[Any] | None = None,
     max_n: int = 9,
-    **grid: Unpack[GridOptions],
+    **options: Unpack[ShowOptions],
 ) -> AxesList:
     """Draw each picture twice: with its target, and with its prediction (see `laminar.core.show.show_results`)."""
-    return _beside(_with_predictions(samples[:max_n], outs), ctxs, "Target/Prediction", grid)
+    return _beside(_with_predictions(samples[:max_n], outs), ctxs, "Target/Prediction", options)
 
 
 @show_results.register
@@ -142,11 +143,11 @@ def show_predicted_pictures(
     outs: Samples,
     ctxs: Sequence[Any] | None = None,
     max_n: int = 9,
-    **grid: Unpack[GridOptions],
+    **options: Unpack[ShowOptions],
 ) -> AxesList:
     """Draw input, target and prediction side by side (see `laminar.core.show.show_results`)."""
     rows = [(*sample[:2], out[0]) for sample, out in zip(samples[:max_n], outs, strict=False)]
-    return _beside(rows, ctxs, "Input/Target/Prediction", grid)
+    return _beside(rows, ctxs, "Input/Target/Prediction", options)
 
 
 @plot_top_losses.register
@@ -157,10 +158,10 @@ def plot_worst_targets(
     outs: Samples,
     raws: Sequence[Any],
     losses: Sequence[float],
-    **grid: Unpack[GridOptions],
+    **options: Unpack[ShowOptions],
 ) -> AxesList:
     """Draw target, prediction and loss of each picture (see `laminar.core.show.plot_top_losses`)."""
-    axes = _beside(_with_predictions(samples, outs), None, "Target/Prediction/Loss", grid)
+    axes = _beside(_with_predictions(samples, outs), None, "Target/Prediction/Loss", options)
     for ax, loss in zip(axes[1::2], losses, strict=False):
         ax.set_title(f"{float(loss):.2f}", fontsize=10)
     return axes
@@ -173,12 +174,13 @@ def _with_predictions(samples: Samples, outs: Samples) -> list[tuple[Any, ...]]:
 
 
 def _beside(
-    rows: Sequence[Sequence[Any]], ctxs: Sequence[Any] | None, title: str | None, grid: GridOptions
+    rows: Sequence[Sequence[Any]], ctxs: Sequence[Any] | None, title: str | None, options: ShowOptions
 ) -> AxesList:
     """Draw the members of each row side by side; several rows share a line where there is room."""
     shown = [part if type(part) is tuple else (part,) for row in rows for part in row]
+    grid, drawing = divide_options(options)
     if ctxs is None and rows:
         lines = grid.get("nrows") or max(1, math.isqrt(len(rows)))
         columns = (grid.get("ncols") or -(-len(rows) // lines)) * len(rows[0])
         ctxs = get_grid(len(shown), None, columns, figsize=grid.get("figsize"), title=title)
-    return AxesList(_draw(ax, parts) for ax, parts in zip(ctxs or (), shown, strict=False))
+    return AxesList(_draw(ax, parts, **drawing) for ax, parts in zip(ctxs or (), shown, strict=False))
