@@ -27,10 +27,14 @@ def test_titles_in_a_grid_overlap_nothing(lines: int, title: str | None, figsize
 
 
 def test_options_for_pictures_reach_pictures_alone() -> None:
-    sample = (TensorImage(torch.zeros(3, 4, 4)), TensorMask(torch.ones(4, 4, dtype=torch.uint8)), TensorPoint([[1.0, 2]]))
+    sample = (
+        TensorImage(torch.zeros(3, 4, 4)),
+        TensorMask(torch.ones(4, 4, dtype=torch.uint8)),
+        TensorPoint([[1.0, 2]]),
+    )
     (ax,) = show_batch(sample[0], sample[1], [sample], vmin=1, vmax=30, figsize=(2, 2))
     assert [drawn.get_clim() for drawn in ax.images] == [(1, 30), (1, 30)]
-    with pytest.raises(TypeError, match="'vmx'.*Did you mean 'vmax'"):
+    with pytest.raises(TypeError, match=r"'vmx'.*Did you mean 'vmax'"):
         show_batch(sample[0], sample[1], [sample], vmx=30)
 
 
