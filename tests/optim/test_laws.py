@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from laminar.core.errors import ConfigError
 from laminar.learner.saving import load_model, save_model
@@ -261,3 +262,67 @@ def test_the_momentum_of_muon_is_that_of_adam_beside_it() -> None:
     train(model, opt, 0, 1)
     assert {group["momentum"] for group in opt.param_groups} == {0.5}
     assert {group["betas"][0] for group in opt.param_groups if "betas" in group} == {0.5}
+
+
+@every
+def test_a_weight_without_a_gradient_stays_where_it_is(make: Make) -> None:
+    model = net()
+    opt = make(groups_of(model), lr=0.1)
+    train(model, opt, 0, 2)  # which gives it momentum
+    unused, before = model[3].weight, model[3].weight.detach().clone()
+    for step in range(3):
+        generator = torch.Generator().manual_seed(step)
+        model[:3](torch.randn(8, 2, 6, generator=generator)).square().mean().backward()
+        assert unused.grad is None
+        opt.step()
+        opt.zero_grad()
+    assert torch.equal(unused, before) or isinstance(opt, Lookahead)  # whose slow weights may be met
+    assert all(weight.grad is None for weight in model.parameters())
+
+
+@every
+def test_loading_a_state_leaves_what_was_given_alone(make: Make) -> None:
+    model = net()
+    opt = make(groups_of(model), lr=0.1)
+    train(model, opt, 0, 4)
+    state = opt.state_dict()
+    kept = copy.deepcopy(state)
+    fresh = make(groups_of(net()), lr=0.3)
+    fresh.load_state_dict(state)
+    assert same_state(state, kept)
+
+
+def same_state(a, b) -> bool:
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same_state(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(same_state, a, b))
+    return bool(a == b)
+
+
+class Operations(TorchDispatchMode):
+    """Counts what torch is asked to do."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+# torch's own Muon makes each matrix orthogonal by itself, and its RAdam reads how many steps each tensor has taken
+@pytest.mark.parametrize("name", sorted(OPTIMISERS.keys() - {"Muon", "RAdam", "RAdam calibrated", "ranger"}))
+def test_a_step_asks_no_more_of_torch_for_many_tensors_than_for_few(name: str) -> None:
+    counts = []
+    for n in (20, 200):
+        weights = [nn.Parameter(torch.ones(3)) for _ in range(n)]
+        opt = OPTIMISERS[name](weights, lr=0.1)
+        for _ in range(4):  # states are made in the first, and Lookahead meets its slow weights in the third
+            for weight in weights:
+                weight.grad = torch.ones(3)
+            with Operations() as operations:
+                opt.step()
+        counts.append(operations.count)
+    assert counts[1] <= counts[0] + 2, counts
