@@ -123,7 +123,7 @@ def dead_layer(watched: Watched) -> Iterator[Finding]:
 
 def frozen_layer(watched: Watched) -> Iterator[Finding]:
     """A layer stands still while others train: with a gradient of zero, a rate of zero, or without `requires_grad`."""
-    record, groups = watched.record, watched.opt.param_groups
+    record = watched.record
     moved = {
         layer: record.series(layer, "updates", "update_to_weight", last=_SAMPLES)
         for layer in record.layers("updates", "update_to_weight")
@@ -133,14 +133,19 @@ def frozen_layer(watched: Watched) -> Iterator[Finding]:
             text = f"it moves by {seen.values[-1]:.2g} of its size a step"
             causes = "a learning rate of 0 for its group, an output that is detached or not used"
             yield Finding("frozen layer", layer, int(seen.batches[0]), text, causes)
-    for name, (_, weight) in watched.weights.items():
-        group = next((g for g in groups if any(p is weight for p in g["params"])), None)
-        if weight.requires_grad or group is None:
-            continue
-        others = [p for p in group["params"] if p.requires_grad and p.ndim > 1]
-        if others:
-            text = f"requires_grad is False, while {len(others)} other weights of its parameter group train"
-            yield Finding("frozen layer", name, max(record.last_batch, 0), text, "a layer that was frozen by hand")
+    yield from _frozen_by_hand(watched)
+
+
+def _frozen_by_hand(watched: Watched) -> Iterator[Finding]:
+    """A few weights without `requires_grad` behind others that train; a whole body that is frozen is meant to be."""
+    weights = [(name, weight) for name, (_, weight) in watched.weights.items()]
+    first = next((i for i, (_, weight) in enumerate(weights) if weight.requires_grad), len(weights))
+    frozen = [(name, weight) for name, weight in weights[first:] if not weight.requires_grad]
+    trained = sum(weight.numel() for _, weight in weights if weight.requires_grad)
+    if sum(weight.numel() for _, weight in frozen) < trained:
+        for name, _ in frozen:
+            text = "requires_grad is False, while layers before it train"
+            yield Finding("frozen layer", name, max(watched.record.last_batch, 0), text, "a layer frozen by hand")
 
 
 def in_no_group(watched: Watched) -> Iterator[Finding]:
@@ -177,23 +182,24 @@ def input_not_normalised(watched: Watched) -> Iterator[Finding]:
 
 
 def learning_rate_past_the_cliff(watched: Watched) -> Iterator[Finding]:
-    """The loss has left where it was and does not come back, while steps are large beside the weights."""
+    """A step has changed much of a layer, and the loss is no better than it began."""
     record = watched.record
-    if not record.has("loss", "loss", "mean") or not record.layers("updates", "update_to_weight"):
+    if not record.has("loss", "loss", "mean"):
         return
     losses = record.series("loss", "loss", "mean").values
     if len(losses) < 4:
         return
-    steps = [record.series(layer, "updates", "update_to_weight", last=4) for layer in _updated(record)]
-    largest = max(steps, key=lambda seen: float(np.median(seen.values)), default=None)
-    now, best = float(np.median(losses[-3:])), float(np.nanmin(losses[:-3]))
-    if largest is not None and now > 1.5 * best + 0.2 and np.median(largest.values) > 0.05:
+    now = float(np.median(np.nan_to_num(losses[-_SAMPLES:], nan=np.inf, posinf=np.inf)))
+    steps = [record.series(layer, "updates", "update_to_weight") for layer in _updated(record)]
+    worst = max(steps, key=lambda seen: float(np.nanmax(seen.values)), default=None)
+    if worst is not None and np.nanmax(worst.values) > 0.2 and now > 0.95 * losses[0]:
+        at = int(np.nanargmax(worst.values))
         text = (
-            f"the loss is {now:.3g} after {best:.3g}, and a step changes {largest.layer} by"
-            f" {np.median(largest.values):.0%} of its size"
+            f"a step has changed {worst.layer} by {worst.values[at]:.0%} of its size, and the loss is {now:.3g} after"
+            f" {losses[0]:.3g} in the beginning"
         )
         causes = "a learning rate past the cliff that learn.lr_find() shows; a tenth of it may do"
-        yield Finding("learning rate is too high", "", int(largest.batches[0]), text, causes)
+        yield Finding("learning rate is too high", "", int(worst.batches[at]), text, causes)
 
 
 def exploding_gradients(watched: Watched) -> Iterator[Finding]:
@@ -267,12 +273,13 @@ def _gradients_to_weights(record: Record) -> dict[str, tuple[Any, Any]]:
 
 
 def _updated(record: Record) -> list[str]:
-    """Layers whose updates are measured, but those that began with zeros."""
-    return [
-        layer
-        for layer in record.layers("updates", "update_to_weight")
-        if np.isfinite(record.series(layer, "updates", "update_to_weight").values).all()
-    ]
+    """Layers whose updates are measured, but those that began with zeros, which any step changes much."""
+    found = []
+    for layer in record.layers("updates", "update_to_weight"):
+        values = record.series(layer, "updates", "update_to_weight").values
+        if len(values) and np.isfinite(values[0]):
+            found.append(layer)
+    return found
 
 
 _SAMPLES = 3  # in succession; one alone may be chance
