@@ -79,7 +79,8 @@ def load_learner(fname: str | Path, cpu: bool = True, *, trust: Iterable[Any] = 
     if not cpu:
         dls.to(default_device())
     splitter = getattr(build, "splitter", trainable_params)  # for who goes on training
-    learn = Learner(dls, model.eval(), loss_func=loss_func, splitter=splitter)
+    kind: type[Learner] = getattr(build, "learner", Learner)  # an application's own, with what it can do
+    learn = kind(dls, model.eval(), loss_func=loss_func, splitter=splitter)
     learn.model_recipe, learn.model_tfms = (build, arguments), model_tfms
     return learn
 

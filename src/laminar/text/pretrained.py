@@ -45,10 +45,13 @@ class TextWeights:
             return self
         return replace(self, state=match_embeds(self.state, self.vocab, vocab), vocab=list(vocab))
 
-    def part(self, prefix: str) -> TextWeights:
-        """The weights whose names begin so, without it; all of them if none does."""
-        found = {name.removeprefix(prefix): value for name, value in self.state.items() if name.startswith(prefix)}
-        return replace(self, state=found or self.state)
+    def of_encoder(self) -> TextWeights:
+        """The encoder's weights, of a file with those of a whole language model or classifier too."""
+        for prefix in ("0.module.", "0."):
+            found = {name.removeprefix(prefix): value for name, value in self.state.items() if name.startswith(prefix)}
+            if found:
+                return replace(self, state=found)
+        return self
 
 
 def save_text_weights(file: Path, state: Mapping[str, Tensor], vocab: Sequence[str], backwards: bool) -> Path:

@@ -80,21 +80,21 @@ class SequentialRNN(nn.Sequential):
                 forget()
 
 
-def awd_lstm_lm_split(model: nn.Sequential) -> list[list[nn.Parameter]]:
+def awd_lstm_lm_split(model: nn.Module) -> list[list[nn.Parameter]]:
     """Groups of a language model of any architecture: each layer; then embedding and decoder, which may be tied."""
     embedding, *layers = encoder_of(model).layer_groups()
     seen = {id(parameter) for parameter in embedding}
-    return [*layers, embedding + [p for p in model[1].parameters() if id(p) not in seen]]
+    return [*layers, embedding + [p for p in model.get_submodule("1").parameters() if id(p) not in seen]]
 
 
-def awd_lstm_clas_split(model: nn.Sequential) -> list[list[nn.Parameter]]:
+def awd_lstm_clas_split(model: nn.Module) -> list[list[nn.Parameter]]:
     """Groups of a classifier of any architecture: embedding, each layer, head."""
-    return [*encoder_of(model).layer_groups(), list(model[1].parameters())]
+    return [*encoder_of(model).layer_groups(), list(model.get_submodule("1").parameters())]
 
 
-def encoder_of(model: nn.Sequential) -> TextEncoder:
+def encoder_of(model: nn.Module) -> TextEncoder:
     """The encoder in a language model or classifier."""
-    first = model[0]
+    first = model.get_submodule("0")
     inner = getattr(first, "module", first)
     assert isinstance(inner, TextEncoder), f"{type(inner).__name__} is no TextEncoder"
     return inner
