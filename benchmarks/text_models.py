@@ -9,11 +9,11 @@ QRNN and LSTM are single layers of one width on random features: forward and bac
 
 import argparse
 from collections.abc import Callable
+from statistics import median
 
 import torch
 import torch.nn.functional as F
 from rounds import interleaved, median_ratio, print_table
-from statistics import median
 from torch import nn
 
 from laminar.text.models.awd_lstm import AWD_LSTM, AWD_QRNN

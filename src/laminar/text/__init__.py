@@ -1,13 +1,25 @@
 """Texts: tokenizing, numbering, loading, learning; `laminar.text.all` is what notebooks import."""
 
+from laminar.text.attribution import (
+    TextAttribution,
+    token_attributions,
+)
 from laminar.text.columns import (
     JoinColumns,
     TextColumns,
+)
+from laminar.text.ensemble import (
+    ensemble_preds,
 )
 from laminar.text.generation import (
     SamplingOptions,
     generate,
     sample_next,
+)
+from laminar.text.learner import (
+    TextLearnerOptions,
+    language_model_learner,
+    text_classifier_learner,
 )
 from laminar.text.models.awd_lstm import (
     AWD_LSTM,
@@ -83,6 +95,11 @@ from laminar.text.special_tokens import (
     TK_WREP,
     UNK,
 )
+from laminar.text.text_learner import (
+    LMLearner,
+    TextLearner,
+    text_vocab,
+)
 from laminar.text.tokenizer import (
     Tokenizer,
     TokenizerOptions,
@@ -110,6 +127,7 @@ __all__ = [
     "EmbeddingDropout",
     "FLD",
     "JoinColumns",
+    "LMLearner",
     "LinearDecoder",
     "Numericalize",
     "PAD",
@@ -126,8 +144,11 @@ __all__ = [
     "TK_REP",
     "TK_UP",
     "TK_WREP",
+    "TextAttribution",
     "TextColumns",
     "TextEncoder",
+    "TextLearner",
+    "TextLearnerOptions",
     "TextTransformer",
     "TokenStore",
     "TokenizeWithRules",
@@ -148,10 +169,12 @@ __all__ = [
     "default_post_rules",
     "default_rules",
     "dropout_mask",
+    "ensemble_preds",
     "fix_html",
     "generate",
     "get_language_model",
     "get_text_classifier",
+    "language_model_learner",
     "linear_recurrence",
     "lowercase",
     "make_vocab",
@@ -166,6 +189,9 @@ __all__ = [
     "rm_useless_spaces",
     "sample_next",
     "spec_add_spaces",
+    "text_classifier_learner",
+    "text_vocab",
+    "token_attributions",
     "transformer_clas_config",
     "transformer_lm_config",
 ]

@@ -41,9 +41,7 @@ def ensemble_preds(
     shares = torch.tensor([1.0] * len(learners) if weights is None else list(weights), dtype=torch.float32)
     if len(shares) != len(learners) or (shares < 0).any() or not shares.sum() > 0:
         raise ConfigError(f"weights={weights} for {len(learners)} learners: give each one, 0 or more, not all 0.")
-    answers = []
-    for learn in learners:
-        answers.append(learn.get_preds(ds_idx, dl=None if items is None else learn.dls.test_dl(items)))
+    answers = [learn.get_preds(ds_idx, dl=None if items is None else learn.dls.test_dl(items)) for learn in learners]
     preds, targets = answers[0][:2]
     for number, (other, theirs) in enumerate(pair[:2] for pair in answers[1:]):
         same = other.shape == preds.shape and (theirs is None) == (targets is None)

@@ -23,6 +23,7 @@ class _Pieces(NamedTuple):
     Attributes:
         words: ``[batch, pieces * length]``, texts with most pieces first.
         padding: True where there is none, of the same shape.
+        size: words in a piece.
         reading: how many of the texts have begun, at each piece.
         order: the texts' places in the batch.
         needed: the first piece of which any word is needed.
@@ -30,6 +31,7 @@ class _Pieces(NamedTuple):
 
     words: Tensor
     padding: Tensor
+    size: int
     reading: list[int]
     order: Tensor
     needed: int
@@ -76,7 +78,7 @@ class SentenceEncoder(nn.Module):
         self.reset()
         said: list[Tensor] = []
         for number, n_texts in enumerate(pieces.reading):
-            piece = pieces.words[:n_texts, number * self.bptt : (number + 1) * self.bptt]
+            piece = pieces.words[:n_texts, number * pieces.size : (number + 1) * pieces.size]
             with nullcontext() if number >= pieces.needed else torch.no_grad():
                 output = self.module(piece)
             if number >= pieces.needed:
@@ -84,7 +86,7 @@ class SentenceEncoder(nn.Module):
                 said.append(torch.cat([output, output.new_zeros(missing, *output.shape[1:])]) if missing else output)
         self.reset()
         back = pieces.order.argsort()
-        return torch.cat(said, 1)[back], pieces.padding[:, pieces.needed * self.bptt :][back]
+        return torch.cat(said, 1)[back], pieces.padding[:, pieces.needed * pieces.size :][back]
 
     def extra_repr(self) -> str:
         """The lengths."""
@@ -97,12 +99,13 @@ class SentenceEncoder(nn.Module):
         last = torch.where(real, place, -1).amax(1)
         first = torch.where(last < 0, 0, first)
         lengths = (last - first + 1).clamp(min=1)  # a text of padding alone is read as one word of padding
-        n_pieces = (lengths + self.bptt - 1) // self.bptt
+        size = min(self.bptt, int(lengths.amax()))
+        n_pieces = (lengths + size - 1) // size
         order = n_pieces.argsort(descending=True, stable=True)
-        counts = n_pieces[order].tolist()  # the only values that are read from the device
+        counts = n_pieces[order].tolist()
         total = counts[0]
-        begins = (total - n_pieces) * self.bptt
-        target = torch.arange(total * self.bptt, device=words.device)
+        begins = (total - n_pieces) * size
+        target = torch.arange(total * size, device=words.device)
         source = target - begins[:, None] + first[:, None]
         inside = (source >= first[:, None]) & (source <= last[:, None])
         moved = words.gather(1, source.clamp(0, words.shape[1] - 1)).where(inside, self.pad_idx)
@@ -111,9 +114,9 @@ class SentenceEncoder(nn.Module):
         if self.max_len is not None:
             ends = begins + lengths
             padding = padding | (target < (ends - self.max_len)[:, None])
-            needed = int((torch.maximum(begins, ends - self.max_len).amin() // self.bptt).item())
+            needed = int((torch.maximum(begins, ends - self.max_len).amin() // size).item())
         reading = [sum(count >= total - number for count in counts) for number in range(total)]
-        return _Pieces(moved[order], padding[order], reading, order, needed)
+        return _Pieces(moved[order], padding[order], size, reading, order, needed)
 
 
 def masked_concat_pool(output: Tensor, mask: Tensor, bptt: int | None = None) -> Tensor:
