@@ -16,6 +16,7 @@ __all__ = [
     "ConfigError",
     "TrainingError",
     "WeightsError",
+    "VerificationError",
     "MissingExtraError",
     "suggest",
     "check_keywords",
@@ -61,6 +62,10 @@ class TrainingError(LaminarError, ArithmeticError):
 
 class WeightsError(LaminarError, ValueError):
     """Weights cannot be found, or do not fit the model they are meant for."""
+
+
+class VerificationError(LaminarError, ValueError):
+    """A file is whole, and yet not what it was when it was written, or what it says does not come true here."""
 
 
 class MissingExtraError(LaminarError, ImportError):

@@ -14,7 +14,7 @@ from laminar.data.loader import DataLoader
 from laminar.data.loaders import DataLoaders
 from laminar.data.transforms import Getter
 
-__all__ = ["inference_loaders"]
+__all__ = ["inference_loaders", "without_items"]
 
 _VALIDATION = 1
 
@@ -54,6 +54,11 @@ def inference_loaders(
     )  # fmt: skip
     loader.remember_types(types)
     return DataLoaders(loader, loader.new(), device="cpu")
+
+
+def without_items(dls: DataLoaders) -> DataLoaders:
+    """Loaders without items that treat new ones as `dls` does in validation: those that an export of `dls` gives."""
+    return inference_loaders(**_inference_arguments(dls))
 
 
 @inference_recipe.register

@@ -1,11 +1,13 @@
 """A whole predictor in one file: weights, how to build the model, and the fitted transforms, all as data.
 
-The file is a zip archive of ``manifest.json`` (what to build, with which arguments) and two safetensors files.
+The file is a zip archive of ``manifest.json`` (what to build, with which arguments, and a digest of each of the others)
+and two safetensors files.
 `laminar.learner.loading.load_learner` reads it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import zipfile
@@ -22,13 +24,14 @@ import laminar
 from laminar.core.errors import ConfigError
 from laminar.core.recipe import call_recipe, inference_recipe, to_recipe
 from laminar.core.transform import Transform
+from laminar.learner.golden import N_GOLDEN, golden_data
 from laminar.learner.same_model import check_same_model
 from laminar.nn.decoding import decoding_equal, loss_name
 
 __all__ = ["FORMAT", "FORMAT_VERSION", "MANIFEST", "MODEL", "TENSORS", "ModelRecipe", "export_learner"]
 
 FORMAT = "laminar-learner"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MANIFEST, MODEL, TENSORS = "manifest.json", "model.safetensors", "tensors.safetensors"
 
 ModelRecipe = tuple[Callable[..., nn.Module], Mapping[str, Any]]
@@ -48,33 +51,43 @@ class Exportable(Protocol):
     def device(self) -> torch.device: ...
 
 
-def export_learner(learn: Exportable, file: Path) -> None:
+def export_learner(learn: Exportable, file: Path, golden: int = N_GOLDEN) -> None:
     """Write what `learn` predicts with to `file`; replaced as a whole, or not at all.
+
+    Args:
+        learn: the learner.
+        file: where.
+        golden: how many items of the validation set to put in, with their predictions.
 
     Raises:
         ConfigError: something cannot be written as data, or the model was changed since the learner was made; the
             message says what, and what to do.
     """
     tensors: dict[str, Tensor] = {}
+    loss_func = _known_loss(learn.loss_func)
     manifest = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "versions": {"laminar": laminar.__version__, "torch": version("torch"), "torchvision": version("torchvision")},
         "model": _model_data(learn.model_recipe, tensors),
-        "loss": _loss_data(learn.loss_func, tensors),
+        "loss": to_recipe(loss_func, tensors),
         "data": inference_recipe(learn.dls, tensors),
         "model_tfms": to_recipe(list(learn.model_tfms), tensors),
     }
     assert learn.model_recipe is not None, "a model without one cannot be written"
-    check_same_model(learn, *learn.model_recipe)
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in learn.model.state_dict().items()}
+    rebuilt = check_same_model(learn, *learn.model_recipe)
+    rebuilt = rebuilt.to(memory_format=torch.contiguous_format)
+    if golden:
+        manifest["golden"] = golden_data(learn.dls, rebuilt, loss_func, golden, tensors)
+    weights = {name: tensor.detach().contiguous() for name, tensor in rebuilt.state_dict().items()}
+    contents = {MODEL: save_tensors(_unshared(weights)), TENSORS: save_tensors(_unshared(tensors))}
+    manifest["digests"] = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_name(f"{file.name}.{os.getpid()}.tmp")
     try:
         with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as archive:
-            archive.writestr(MANIFEST, json.dumps(manifest, indent=1))
-            archive.writestr(MODEL, save_tensors(_unshared(weights)))
-            archive.writestr(TENSORS, save_tensors(_unshared(tensors)))
+            for name, content in ({MANIFEST: json.dumps(manifest, indent=1)} | contents).items():
+                archive.writestr(name, content)
         unfinished.replace(file)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -91,8 +104,8 @@ def _model_data(recipe: ModelRecipe | None, tensors: dict[str, Tensor]) -> Any:
     return call_recipe(build, arguments, tensors)
 
 
-def _loss_data(loss_func: Any, tensors: dict[str, Tensor]) -> Any:
-    """The loss tells how outputs are read; of a plain one of torch's, one of ours that reads them alike is written."""
+def _known_loss(loss_func: Any) -> Any:
+    """The loss tells how outputs are read; for a plain one of torch's, one of ours that reads them alike is written."""
     known = decoding_equal(loss_func)
     if known is None:
         raise ConfigError(
@@ -101,7 +114,7 @@ def _loss_data(loss_func: Any, tensors: dict[str, Tensor]) -> Any:
             "CrossEntropyLossFlat(), or to a subclass of BaseLoss of your own, and pass its class when loading: "
             "trust=[MyLoss]."
         )
-    return to_recipe(known, tensors)
+    return known
 
 
 def _unshared(weights: dict[str, Tensor]) -> dict[str, Tensor]:

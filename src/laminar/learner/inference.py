@@ -20,6 +20,7 @@ from laminar.data.foreign import in_order_of_items
 from laminar.learner.callback_list import Callbacks, as_list
 from laminar.learner.loop import TrainingLoop
 from laminar.learner.model_input import loader_for_model, parts_of
+from laminar.learner.outputs import for_each_output
 from laminar.metrics.base import AvgLoss, MetricSet
 from laminar.metrics.making import mk_metric
 from laminar.nn.decoding import activation_of, decodes_of
@@ -86,7 +87,7 @@ def get_preds(
     saving = saving or SavePredsCallback()
     saved_preds, saved_targets = saving.save_preds is not None, saving.save_targs is not None
     gather = GatherPredsCallback(with_input, with_loss, with_items, not saved_preds, not saved_targets)
-    read = saving.act = act or _for_each_output(activation_of(learn.loss_func))
+    read = saving.act = act or for_each_output(activation_of(learn.loss_func))
     learn._evaluate(dl, [*as_list(cbs), gather, *([saving] if saved_preds or saved_targets else [])])
     if gather.preds is None and saving.preds is None:
         raise ConfigError("there was nothing to predict: the loader gave no batch.")
@@ -94,24 +95,13 @@ def get_preds(
     result = [gather.inputs] if with_input else []
     result += [preds, saving.targets if saved_targets else gather.targets]
     if with_decoded:
-        decode = _for_each_output(decodes_of(learn.loss_func))
+        decode = for_each_output(decodes_of(learn.loss_func))
         result.append(preds.map(decode) if isinstance(preds, SavedBatches) else decode(preds))
     if with_loss:
         result.append(gather.losses)
     if with_items:
         result.append(gather.items)
     return tuple(result)
-
-
-def _for_each_output(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Apply a loss's reading of its outputs; a model with several outputs needs a loss that reads them together."""
-
-    def read(outputs: Any) -> Any:
-        if isinstance(outputs, Tensor) or hasattr(function, "__self__"):
-            return function(outputs)
-        return outputs  # which output a plain loss of torch's looks at, nobody can know
-
-    return read
 
 
 def _typed(decoded: Any, batch_types: tuple[type, ...]) -> tuple[Any, ...]:

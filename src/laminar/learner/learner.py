@@ -21,6 +21,7 @@ from laminar.learner.callback_list import Callbacks
 from laminar.learner.checkup import CheckUp, check_up
 from laminar.learner.export import ModelRecipe, export_learner
 from laminar.learner.fitting import Moms
+from laminar.learner.golden import N_GOLDEN
 from laminar.learner.losses_for import known_loss, loss_for
 from laminar.learner.plan import Planner
 from laminar.learner.predicting import Predicting
@@ -290,11 +291,13 @@ class Learner(Predicting):
         saving.load_model(path, self.model, self._ready_opt() if wanted else None, with_opt, strict)
         return self
 
-    def export(self, fname: str | Path = "export.laminar") -> Path:
+    def export(self, fname: str | Path = "export.laminar", *, golden: int = N_GOLDEN) -> Path:
         """Write all that `predict` needs (weights, architecture, transforms, classes) to ``path/fname``, as data.
 
         Args:
             fname: name of the file.
+            golden: how many raw items of the validation set to put in, with what is predicted of them; `load_learner`
+                predicts them again and refuses a file that predicts otherwise. 0 where data must not leave the house.
 
         Returns:
             Where it is; `load_learner` reads it.
@@ -303,7 +306,7 @@ class Learner(Predicting):
             ConfigError: something cannot be written as data, or the model was changed since the learner was made.
         """
         file = self.path / fname
-        export_learner(self, file)
+        export_learner(self, file, golden)
         return file
 
 

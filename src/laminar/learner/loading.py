@@ -7,6 +7,7 @@ has bytes, whatever sizes it claims.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
 import zipfile
@@ -19,16 +20,20 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 
 from laminar.core.device import default_device
-from laminar.core.errors import DataError, describe
+from laminar.core.errors import DataError, VerificationError, describe
 from laminar.core.rebuilding import from_recipe, read_call
 from laminar.core.transform import Transform
 from laminar.learner.export import FORMAT, FORMAT_VERSION, MANIFEST, MODEL, TENSORS
+from laminar.learner.golden import check_golden
 from laminar.learner.learner import Learner
 from laminar.learner.rebuilding import rebuilt_model
 from laminar.optim.groups import trainable_params
 
 __all__ = ["load_learner"]
 
+_READABLE = (2, FORMAT_VERSION)
+_FIRST_WITH_DIGESTS = 3
+_FIELDS = ("model", "data", "loss")
 _MANIFEST_LIMIT = 64 * 2**20  # bytes; vocabularies of a million words fit
 # What zipfile raises on broken archives (OSError: positions before the beginning; RuntimeError: asks for a password).
 _BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError, ValueError)
@@ -38,7 +43,7 @@ _OF_PICKLES = (
 )
 
 
-def load_learner(fname: str | Path, cpu: bool = True, *, trust: Iterable[Any] = ()) -> Learner:
+def load_learner(fname: str | Path, cpu: bool = True, *, trust: Iterable[Any] = (), verify: bool = True) -> Learner:
     """Read a learner that `Learner.export` wrote, to predict with: ``learn.predict(item)``.
 
     It goes on training once it has data: ``learn.dls = dls``, in the groups it had and with its normalisation. Metrics
@@ -48,11 +53,13 @@ def load_learner(fname: str | Path, cpu: bool = True, *, trust: Iterable[Any] = 
         fname: the file; where there is no ``export.pkl``, the name in programs for fastai, ``export.laminar`` is taken.
         cpu: predict on the CPU; otherwise on the accelerator, if there is one.
         trust: classes and functions of your own that the file may use: transforms, a function that builds the model.
+        verify: predict the file's golden items again, and refuse it where the answers differ from those it holds.
 
     Raises:
         DataError: the file is no export, is torn, has a malformed field, or was written in another format.
         ConfigError: it names something that is neither laminar's nor trusted.
         WeightsError: the weights do not fit the model that is built.
+        VerificationError: it predicts something else than when it was written.
         MissingExtraError: the model needs a package that is not installed.
     """
     file = _found(Path(fname))
@@ -63,6 +70,7 @@ def load_learner(fname: str | Path, cpu: bool = True, *, trust: Iterable[Any] = 
     except (ValueError, RecursionError, SafetensorError) as error:
         raise DataError(f"{file}: the export is damaged ({error}). Copy or export it again.") from error
     _check_format(manifest, file)
+    _check_digests(manifest, members, file)
     trusted = list(trust)
     build, arguments = read_call(manifest["model"], tensors, trusted, f"{file}: model")
     dls = from_recipe(manifest["data"], tensors, trusted, f"{file}: data")
@@ -75,6 +83,8 @@ def load_learner(fname: str | Path, cpu: bool = True, *, trust: Iterable[Any] = 
     if not (callable(loss_func) and hasattr(loss_func, "activation") and hasattr(loss_func, "decodes")):
         raise DataError(f"{file}: loss: a loss that decodes is expected, not {describe(loss_func)}")
     model = rebuilt_model(build, arguments, weights, file)
+    if verify and manifest.get("golden") is not None:
+        check_golden(manifest["golden"], dls, model, loss_func, tensors, f"{file}: golden")
     dls.path = file.parent
     if not cpu:
         dls.to(default_device())
@@ -123,20 +133,32 @@ def _refuse_pickle(archive: zipfile.ZipFile, file: Path) -> None:
         raise DataError(f"{file}: written by torch.save (it holds {pickles[0]!r}), not by learn.export. {_OF_PICKLES}")
 
 
+def _check_digests(manifest: dict[str, Any], members: dict[str, bytes], file: Path) -> None:
+    if manifest["format_version"] < _FIRST_WITH_DIGESTS:
+        return
+    digests = manifest["digests"]
+    for name in (MODEL, TENSORS):
+        if not isinstance(digests, dict) or digests.get(name) != hashlib.sha256(members[name]).hexdigest():
+            raise VerificationError(f"{file}: {name} is not what was written: its digest differs. Get the file anew.")
+
+
 def _check_format(manifest: Any, file: Path) -> None:
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise DataError(f"{file}: its manifest is not that of a laminar learner")
     found, versions = manifest.get("format_version"), manifest.get("versions")
-    if found != FORMAT_VERSION or isinstance(found, bool):
+    if found not in _READABLE or isinstance(found, bool):
         newer = isinstance(found, int) and found > FORMAT_VERSION
         remedy = (
             "Update laminar." if newer else "Load it with the laminar that wrote it, save the weights, export anew."
         )
         written = versions.get("laminar", "?") if isinstance(versions, dict) else "?"
         raise DataError(
-            f"{file}: format version {found!r} (written by laminar {written}); this laminar reads {FORMAT_VERSION}. "
+            f"{file}: format version {found!r} (written by laminar {written}); this laminar reads "
+            f"{' and '.join(map(str, _READABLE))}. "
             f"{remedy}"
         )
-    missing = [name for name in ("model", "data", "loss") if name not in manifest]
+    missing = [
+        name for name in (*_FIELDS, *(["digests"] if found >= _FIRST_WITH_DIGESTS else [])) if name not in manifest
+    ]
     if missing:
         raise DataError(f"{file}: the manifest has no field {missing[0]!r}; it has: {', '.join(manifest)}")

@@ -35,7 +35,7 @@ class HasModel(Protocol):
     def device(self) -> torch.device: ...
 
 
-def check_same_model(learn: HasModel, build: Callable[..., nn.Module], arguments: Mapping[str, Any]) -> None:
+def check_same_model(learn: HasModel, build: Callable[..., nn.Module], arguments: Mapping[str, Any]) -> nn.Module:
     """Build the model that a recipe describes, and compare its parts, and what it makes of a few items.
 
     Items that cannot be had any more are not asked for.
@@ -44,6 +44,9 @@ def check_same_model(learn: HasModel, build: Callable[..., nn.Module], arguments
         learn: a learner.
         build: builds the model.
         arguments: what to call it with.
+
+    Returns:
+        What was built, with the weights of the learner's, on the CPU.
 
     Raises:
         ConfigError: it is another model, or none; the message says what differs.
@@ -70,6 +73,7 @@ def check_same_model(learn: HasModel, build: Callable[..., nn.Module], arguments
             f"learn.model has the parts and weights of what {name} of learn.model_recipe builds, but gives other"
             f" outputs: something in it was changed that does not show, such as its forward. {_REMEDY}"
         )
+    return other.cpu()
 
 
 _REMEDY = (
