@@ -157,6 +157,11 @@ class _Reader:
                 f"{where} asks for {name}, which is not part of laminar. "
                 f"If you know it, pass it: trust=[{name.rpartition(':')[2]}]"
             )
+        if name not in self.trusted and hasattr(thing, "needs_trust"):
+            raise ConfigError(
+                f"{where} asks for {name}; {thing.needs_trust}. If you trust whoever wrote the file, pass it: "
+                f"trust=[{name.rpartition(':')[2]}]"
+            )
         if not accept(thing):
             raise DataError(f"{where}: {name} is not what the file takes it for: {thing!r}")
         return thing

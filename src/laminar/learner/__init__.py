@@ -8,6 +8,7 @@ from laminar.learner.losses_for import loss_for, register_loss
 from laminar.learner.lr_find import SuggestionMethod
 from laminar.learner.plan import Plan, PlannedFit, PlannedGroup
 from laminar.learner.resuming import Resume
+from laminar.learner.program import program_model
 from laminar.learner.saving import load_model, save_model
 from laminar.learner.synthetic import RegModel, synth_dbunch, synth_learner
 
@@ -30,4 +31,5 @@ __all__ = [
     "save_model",
     "load_model",
     "load_learner",
+    "program_model",
 ]

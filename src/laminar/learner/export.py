@@ -7,6 +7,7 @@ and two safetensors files.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
@@ -25,6 +26,7 @@ from laminar.core.errors import ConfigError
 from laminar.core.recipe import call_recipe, inference_recipe, to_recipe
 from laminar.core.transform import Transform
 from laminar.learner.golden import N_GOLDEN, golden_data
+from laminar.learner.program import as_program, example_inputs, program_content, program_model
 from laminar.learner.same_model import check_same_model
 from laminar.nn.decoding import decoding_equal, loss_name
 
@@ -51,13 +53,14 @@ class Exportable(Protocol):
     def device(self) -> torch.device: ...
 
 
-def export_learner(learn: Exportable, file: Path, golden: int = N_GOLDEN) -> None:
+def export_learner(learn: Exportable, file: Path, golden: int = N_GOLDEN, program: bool = False) -> None:
     """Write what `learn` predicts with to `file`; replaced as a whole, or not at all.
 
     Args:
         learn: the learner.
         file: where.
         golden: how many items of the validation set to put in, with their predictions.
+        program: write the model as a program of torch.export, not as a function that builds it.
 
     Raises:
         ConfigError: something cannot be written as data, or the model was changed since the learner was made; the
@@ -65,17 +68,17 @@ def export_learner(learn: Exportable, file: Path, golden: int = N_GOLDEN) -> Non
     """
     tensors: dict[str, Tensor] = {}
     loss_func = _known_loss(learn.loss_func)
+    build, arguments = _program_recipe(learn) if program else _model_recipe(learn)
     manifest = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "versions": {"laminar": laminar.__version__, "torch": version("torch"), "torchvision": version("torchvision")},
-        "model": _model_data(learn.model_recipe, tensors),
+        "model": call_recipe(build, arguments, tensors),
         "loss": to_recipe(loss_func, tensors),
         "data": inference_recipe(learn.dls, tensors),
         "model_tfms": to_recipe(list(learn.model_tfms), tensors),
     }
-    assert learn.model_recipe is not None, "a model without one cannot be written"
-    rebuilt = check_same_model(learn, *learn.model_recipe)
+    rebuilt = build(**arguments) if program else check_same_model(learn, build, arguments)
     rebuilt = rebuilt.to(memory_format=torch.contiguous_format)
     if golden:
         manifest["golden"] = golden_data(learn.dls, rebuilt, loss_func, golden, tensors)
@@ -93,15 +96,21 @@ def export_learner(learn: Exportable, file: Path, golden: int = N_GOLDEN) -> Non
         unfinished.unlink(missing_ok=True)
 
 
-def _model_data(recipe: ModelRecipe | None, tensors: dict[str, Tensor]) -> Any:
-    if recipe is None:
+def _model_recipe(learn: Exportable) -> ModelRecipe:
+    if learn.model_recipe is None:
         raise ConfigError(
             "it is not known how to build this model again. Learners made by vision_learner know; for a model of your "
             "own, name a function that builds it and its arguments: learn.model_recipe = (build_model, {'n_out': 10}), "
-            "and pass the function when loading: load_learner(file, trust=[build_model])."
+            "and pass the function when loading: load_learner(file, trust=[build_model]). Or write its graph without "
+            "the code: learn.export(program=True)."
         )
-    build, arguments = recipe
-    return call_recipe(build, arguments, tensors)
+    return learn.model_recipe
+
+
+def _program_recipe(learn: Exportable) -> ModelRecipe:
+    inputs = example_inputs(learn)
+    model = copy.deepcopy(learn.model).cpu().eval()
+    return program_model, {"content": program_content(as_program(model, inputs, type(model).__name__))}
 
 
 def _known_loss(loss_func: Any) -> Any:

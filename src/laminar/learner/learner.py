@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Never, Self, TypedDict
+from typing import Any, Literal, Never, Self, TypedDict
 
 import torch
 from torch import nn
@@ -15,12 +15,13 @@ from laminar.callbacks.model_output import ModelOutput
 from laminar.callbacks.progress import ProgressCallback, RowPrinter
 from laminar.callbacks.recorder import Recorder
 from laminar.callbacks.table import event_rows
-from laminar.core.errors import ConfigError, check_keywords, describe
+from laminar.core.errors import ConfigError, check_keywords, describe, suggest
 from laminar.learner import inference, lr_find, saving
 from laminar.learner.callback_list import Callbacks
 from laminar.learner.checkup import CheckUp, check_up
 from laminar.learner.export import ModelRecipe, export_learner
 from laminar.learner.fitting import Moms
+from laminar.learner.formats import FORMATS, export_format
 from laminar.learner.golden import N_GOLDEN
 from laminar.learner.losses_for import known_loss, loss_for
 from laminar.learner.plan import Planner
@@ -291,13 +292,26 @@ class Learner(Predicting):
         saving.load_model(path, self.model, self._ready_opt() if wanted else None, with_opt, strict)
         return self
 
-    def export(self, fname: str | Path = "export.laminar", *, golden: int = N_GOLDEN) -> Path:
+    def export(
+        self,
+        fname: str | Path | None = None,
+        *,
+        format: Literal["laminar", "onnx", "pt2", "safetensors"] = "laminar",
+        golden: int = N_GOLDEN,
+        program: bool = False,
+    ) -> Path:
         """Write all that `predict` needs (weights, architecture, transforms, classes) to ``path/fname``, as data.
 
         Args:
-            fname: name of the file.
+            fname: name of the file; None for ``export`` with the ending of its format.
+            format: ``laminar`` for `load_learner`. The others are for other programs and hold the model alone, from
+                batches as it gets them to what `get_preds` returns: ``onnx`` (run with onnxruntime; an extra), ``pt2``
+                (a program of torch.export) and ``safetensors`` (weights). Each is read back and run before it stays.
             golden: how many raw items of the validation set to put in, with what is predicted of them; `load_learner`
                 predicts them again and refuses a file that predicts otherwise. 0 where data must not leave the house.
+            program: write the model as a program of torch.export, not as a function that builds it: for a model without
+                `model_recipe`. It predicts but cannot be trained, and whoever loads it must trust it:
+                ``load_learner(file, trust=[program_model])``.
 
         Returns:
             Where it is; `load_learner` reads it.
@@ -305,8 +319,15 @@ class Learner(Predicting):
         Raises:
             ConfigError: something cannot be written as data, or the model was changed since the learner was made.
         """
-        file = self.path / fname
-        export_learner(self, file, golden)
+        file = self.path / (f"export.{format}" if fname is None else fname)
+        if format == "laminar":
+            export_learner(self, file, golden, program)
+        else:
+            if format not in FORMATS:
+                raise ConfigError(
+                    f"format={format!r}: there are laminar, {', '.join(FORMATS)}.{suggest(format, FORMATS)}"
+                )
+            export_format(self, file, format)
         return file
 
 

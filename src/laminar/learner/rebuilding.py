@@ -47,7 +47,8 @@ def rebuilt_model(
         DataError: no model can be built of the arguments.
         WeightsError: the weights are not this model's; names the layers.
     """
-    if build.__module__.startswith("laminar.") and not any(map(callable, arguments.values())):
+    ours = build.__module__.startswith("laminar.") and getattr(build, "recipe_builder", False)
+    if ours and not any(map(callable, arguments.values())):
         with _WithoutMemory():
             fitting_weights(weights, _built(build, arguments, file), file)
     model = _built(build, arguments, file)
