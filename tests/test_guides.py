@@ -9,7 +9,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("page", ["data.md", "sources.md", "types.md", "training.md", "vision.md"])
+@pytest.mark.parametrize("page", ["data.md", "sources.md", "types.md", "training.md", "vision.md", "export.md"])
 def test_every_program_of_the_guide_runs(page: str) -> None:
     text = (DOCS / page).read_text()
     names: dict[str, object] = {"__name__": "guide"}

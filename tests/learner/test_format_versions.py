@@ -1,7 +1,7 @@
 """Files that earlier versions exported stay readable: one of each format is kept.
 
-``python -c "import tests.learner.test_format_versions as t; t.write()"``, from the root of the repository, writes one of
-the present format.
+``python -c "import tests.learner.test_format_versions as t; t.write()"``, from the root of the repository, writes one
+of the present format.
 """
 
 import shutil

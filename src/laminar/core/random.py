@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import os
 import random
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -87,10 +89,33 @@ def _seed_globals(seed: int) -> None:
     torch.default_generator.manual_seed(seed)
 
 
+class _OneThread:
+    """Lets one thread in at a time, and into a forked process nobody who is still in the other."""
+
+    def __init__(self) -> None:
+        self.renew()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.renew)
+
+    def renew(self) -> None:
+        self.lock = threading.RLock()
+
+
+_one_thread = _OneThread()
+
+
 @contextlib.contextmanager
 def keep_generators(device: torch.device | None = None) -> Iterator[None]:
-    """Give back Python's, numpy's and torch's (CPU, and `device`'s) global generators as they were."""
+    """Give back Python's, numpy's and torch's (CPU, and `device`'s) global generators as they were.
+
+    They are the process's, so one thread is inside at a time.
+    """
     cuda = device if device is not None and device.type == "cuda" else None
+    with _one_thread.lock:
+        yield from _keep(cuda)
+
+
+def _keep(cuda: torch.device | None) -> Iterator[None]:
     before = random.getstate(), np.random.get_state(), torch.get_rng_state()
     cuda_before = None if cuda is None else torch.cuda.get_rng_state(cuda)
     try:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from torch import Tensor
 
 from laminar.callbacks.predictions import EvaluateCallback, GatherPredsCallback
+from laminar.callbacks.progress import ProgressCallback
 from laminar.callbacks.save_preds import SavePredsCallback
 from laminar.core.batch_files import SavedBatches
-from laminar.core.device import to_device
+from laminar.core.device import to_cpu, to_device
 from laminar.core.errors import ConfigError
 from laminar.core.seed import get_random_states, set_random_states
 from laminar.core.transform import Transform
@@ -20,9 +22,10 @@ from laminar.data.foreign import in_order_of_items
 from laminar.learner.callback_list import Callbacks, as_list
 from laminar.learner.loop import TrainingLoop
 from laminar.learner.model_input import loader_for_model, parts_of
-from laminar.learner.outputs import for_each_output
+from laminar.learner.outputs import for_each_output, predictions
 from laminar.metrics.base import AvgLoss, MetricSet
 from laminar.metrics.making import mk_metric
+from laminar.nn.calling import evaluating
 from laminar.nn.decoding import activation_of, decodes_of
 
 __all__ = ["evaluation_loader", "get_preds", "predict", "show_results", "some_inputs", "validate"]
@@ -128,8 +131,8 @@ def predict(
             error.add_note("predict takes one item; for several: learn.get_preds(dl=learn.dls.test_dl(items)).")
         raise
     parts = tuple(batch) if isinstance(batch, tuple | list) else (batch,)
-    preds, _, decoded = get_preds(learn, [parts], with_decoded=True)
     n = getattr(learn.dls, "n_inp", 1)
+    preds, decoded = _predict_batch(learn, parts, n)
     outs = _typed(decoded, tuple(getattr(learn.dls, "target_types", ())))
     sample = learn.dls.decode_batch((*parts[:n], *outs), max_n=1)[0]
     inputs, targets = sample[:n], sample[n:]
@@ -140,6 +143,21 @@ def predict(
         preds[0] if isinstance(preds, Tensor) else tuple(part[0] for part in preds),
     )
     return ((inputs[0] if len(inputs) == 1 else inputs), *result) if with_input else result
+
+
+def _predict_batch(learn: TrainingLoop, parts: tuple[Any, ...], n_inp: int) -> tuple[Any, Any]:
+    """Predictions and decisions: by a pass where callbacks take part in it, else straight from the model."""
+    taking_part = [cb for cb in learn.cbs if "evaluation" in cb.passes and not isinstance(cb, ProgressCallback)]
+    here = all(parameter.device == learn.device for parameter in learn.model.parameters())
+    if learn._kind or taking_part or not here:
+        with learn.removed_cbs(ProgressCallback):
+            preds, _, decoded = get_preds(learn, [parts], with_decoded=True)
+        return preds, decoded
+    inputs = to_device(parts[:n_inp], learn.device)
+    trains = any(module.training for module in learn.model.modules())
+    with evaluating(learn.model) if trains else nullcontext():  # several threads may be here: no mode is set in vain
+        preds = to_cpu(predictions(learn.model, learn.loss_func, inputs, n_inp))
+    return preds, for_each_output(decodes_of(learn.loss_func))(preds)
 
 
 def show_results(learn: TrainingLoop, dl: Any, max_n: int, shuffle: bool, options: dict[str, Any]) -> Any:

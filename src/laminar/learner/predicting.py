@@ -102,13 +102,15 @@ class Predicting(Fitting, Switches):
     def predict(self, item: Any, with_input: bool = False, *, rm_type_tfms: int | None = None) -> tuple[Any, ...]:
         """Predict one raw item (a path, a picture, ...): the decoded prediction, the decision, the probabilities.
 
+        A learner whose model is in evaluation mode, as that of `load_learner` is, may be asked by several threads at
+        once.
+
         Args:
             item: what the data were made of.
             with_input: return the item too, as it went into the model and back, first.
             rm_type_tfms: leave out so many of the first transforms, in place of beginning at that for the item's type.
         """
-        with self.no_bar():
-            return inference.predict(self, item, with_input, rm_type_tfms)
+        return inference.predict(self, item, with_input, rm_type_tfms)
 
     def show_results(
         self, ds_idx: int = 1, dl: Any = None, max_n: int = 9, shuffle: bool = True, **options: Any
