@@ -7,8 +7,8 @@ from laminar.learner.loading import load_learner
 from laminar.learner.losses_for import loss_for, register_loss
 from laminar.learner.lr_find import SuggestionMethod
 from laminar.learner.plan import Plan, PlannedFit, PlannedGroup
-from laminar.learner.resuming import Resume
 from laminar.learner.program import program_model
+from laminar.learner.resuming import Resume
 from laminar.learner.saving import load_model, save_model
 from laminar.learner.synthetic import RegModel, synth_dbunch, synth_learner
 
