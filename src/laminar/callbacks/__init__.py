@@ -66,6 +66,7 @@ from laminar.callbacks.telemetry import (
     InGroup,
     LayerTelemetry,
     compare_telemetry,
+    init_check,
     warn_if,
 )
 from laminar.callbacks.tensorboard import TensorBoardCallback
@@ -84,6 +85,7 @@ from laminar.callbacks.wandb import WandbCallback
 
 __all__ = [
     "LayerTelemetry",
+    "init_check",
     "ActivationStats",
     "HookCallback",
     "compare_telemetry",

@@ -20,6 +20,7 @@ from laminar.nn.hooks import (
     model_sizes,
     num_features_model,
 )
+from laminar.nn.initialisation import fixup_init, kaiming_init, lsuv_init, zero_last_norms
 from laminar.nn.item_losses import item_losses
 from laminar.nn.layers import (
     AdaptiveAvgPool,
@@ -63,6 +64,10 @@ from laminar.nn.residual import PreActResBlock, ResBlock, SEBlock, SeparableBloc
 from laminar.nn.upsampling import PixelShuffle_ICNR, icnr_init
 
 __all__ = [
+    "fixup_init",
+    "kaiming_init",
+    "lsuv_init",
+    "zero_last_norms",
     "Hook",
     "Hooks",
     "dummy_eval",

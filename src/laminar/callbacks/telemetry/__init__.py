@@ -3,6 +3,7 @@
 from laminar.callbacks.telemetry.activation_stats import ActivationStats
 from laminar.callbacks.telemetry.comparing import compare_telemetry
 from laminar.callbacks.telemetry.hook_callback import HookCallback
+from laminar.callbacks.telemetry.init_check import InitCheck, LayerStart, init_check
 from laminar.callbacks.telemetry.layer_telemetry import LayerTelemetry
 from laminar.callbacks.telemetry.layers import InGroup, LayerChoice
 from laminar.callbacks.telemetry.measures import DEFAULT_STATISTICS, KINDS, Statistic
@@ -87,6 +88,9 @@ __all__ = [
     "std_over_mean",
     "update_to_weight",
     "variance",
+    "InitCheck",
+    "LayerStart",
+    "init_check",
     "ActivationStats",
     "HookCallback",
     "compare_telemetry",
