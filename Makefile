@@ -53,7 +53,7 @@ docs: $(VENV)/.docs  ## build the pages into site/, any warning is an error
 pretrain: $(VENV)/.base  ## train the embedded network anew, by the script that made it
 	$(BIN)/python scripts/pretrain.py $(ARGS)
 
-pictures: $(VENV)/.base  ## draw the guide's pictures anew
+pictures: $(VENV)/.dev  ## draw the guide's pictures anew
 	$(BIN)/python scripts/draw_augmentations.py
 
 # Peers live in an environment of their own and are never dependencies.

@@ -276,15 +276,22 @@ def test_points_may_come_with_y_first(files: list[Path]) -> None:
     [
         ([[5, 5, 2, 9]], ["a"], r"box 0 is \[5.0, 5.0, 2.0, 9.0\], but boxes are \(x1, y1, x2, y2\)"),
         ([[0, 0, 2, 2]], ["a", "b"], r"there are 1 boxes and 2 labels"),
+        ([[0, 0, float("nan"), 2]], ["a"], r"box 0 is .*nan.*leave out boxes whose corners are unknown"),
+        ([[0, 0, 2]], ["a"], r"boxes are \(x1, y1, x2, y2\), 4 numbers each; got 3 numbers"),
     ],
 )
 def test_wrong_boxes_are_named_with_their_file(
-    boxes: list[list[int]], names: list[str], message: str, files: list[Path]
+    boxes: list[list[float]], names: list[str], message: str, files: list[Path]
 ) -> None:
     made = block((BBoxBlock, BBoxLblBlock), None, None, [lambda path: boxes, lambda path: names])
     with pytest.raises(DataError, match=message) as caught:
         made.dataloaders(files, bs=4, device="cpu")
     assert any("00.png" in note for note in caught.value.__notes__)
+
+
+def test_points_that_are_no_pairs_are_refused() -> None:
+    with pytest.raises(DataError, match=r"points are \(x, y\), 2 numbers each; got 3 numbers: \[\[1, 2, 3\]\]"):
+        TensorPoint.create([[1, 2, 3]])
 
 
 def test_boxes_are_clipped_and_padded_by_hand_too() -> None:

@@ -126,6 +126,13 @@ class _Coordinates(TensorBase):
         return () if func in _KEEPS_COORDINATES else ("canvas_size",)
 
 
+def _in_rows(numbers: Any, width: int, meaning: str) -> Tensor:
+    values = tensor(numbers).float()
+    if values.numel() % width:
+        raise DataError(f"{meaning}, {width} numbers each; got {values.numel()} numbers: {str(numbers)[:200]}")
+    return values.reshape(-1, width)
+
+
 class TensorPoint(_Coordinates, KeyPoints):  # type: ignore[misc]  # see TensorImageBase; a canvas may be unknown here
     """Key points as ``[..., n, 2]`` (x, y) in pixels of a canvas of ``(height, width)``.
 
@@ -141,7 +148,7 @@ class TensorPoint(_Coordinates, KeyPoints):  # type: ignore[misc]  # see TensorI
     @classmethod
     def create(cls, points: Any, img_size: tuple[int, int] | None = None) -> Self:
         """Make points of any sequence of (x, y); `img_size` is (height, width)."""
-        return cls(tensor(points).reshape(-1, 2).float(), canvas_size=img_size)
+        return cls(_in_rows(points, 2, "points are (x, y)"), canvas_size=img_size)
 
     def show(self, ctx: Any = None, **kwargs: Any) -> Any:
         """Draw as dots on axes `ctx`."""
@@ -181,7 +188,7 @@ class TensorBBox(_Coordinates, BoundingBoxes):  # type: ignore[misc]  # see Tens
     @classmethod
     def create(cls, boxes: Any, img_size: tuple[int, int] | None = None) -> Self:
         """Make boxes of any sequence of (x1, y1, x2, y2), also an empty one; `img_size` is (height, width)."""
-        return cls(tensor(boxes).reshape(-1, 4).float(), canvas_size=img_size)
+        return cls(_in_rows(boxes, 4, "boxes are (x1, y1, x2, y2)"), canvas_size=img_size)
 
     @classmethod
     def collate(cls, values: Sequence[Self]) -> Self:

@@ -137,11 +137,12 @@ def _stack(parts: list[Any], place: str, name_of: Namer) -> Tensor:
 def _different_shapes(parts: list[Any], index: int, place: str, name_of: Namer) -> DataError:
     first, other = parts[0], parts[index]
     pictures = isinstance(first, TensorImageBase | TensorMask)
-    remedy = (
-        "Pictures of one batch need one size: pass item_tfms=Resize(224)."
-        if pictures
-        else "Bring them to one shape with an item transform, or pad them in before_batch."
-    )
+    if pictures and first.shape[:-2] != other.shape[:-2]:
+        remedy = "Open all of them with one class of pictures: ImageBlock(PILImage), or ImageBlock(PILImageBW)."
+    elif pictures:
+        remedy = "Pictures of one batch need one size: pass item_tfms=Resize(224)."
+    else:
+        remedy = "Bring them to one shape with an item transform, or pad them in before_batch."
     return DataError(
         f"{_what(place)} ({type(first).__name__}) has different shapes: {tuple(first.shape)} in {name_of(0)}, "
         f"{tuple(other.shape)} in {name_of(index)}. {remedy}"

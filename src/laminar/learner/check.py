@@ -172,6 +172,14 @@ def _saying_what_went_where(learn: TrainingLoop) -> Iterator[None]:
             f"The model ({type(learn.model).__name__}) was tried on the first training items: {given}. "
             "Learner(..., check=False) does not try it."
         )
+        convolution = next((module for module in learn.model.modules() if isinstance(module, nn.Conv2d)), None)
+        channels = learn.xb[0].shape[1] if isinstance(learn.xb[0], Tensor) and learn.xb[0].ndim == 4 else None
+        if convolution is not None and channels not in (None, convolution.in_channels):
+            error.add_note(
+                f"The pictures have {channels} channel(s), the model's first convolution takes "
+                f"{convolution.in_channels}: open them as the model wants them (PILImage has 3, PILImageBW has 1), or "
+                "build it for them (n_in=...)."
+            )
         inputs, targets = len(learn.xb), len(learn.yb)
         if isinstance(error, TypeError) and inputs + targets > 2:
             error.add_note(

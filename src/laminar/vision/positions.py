@@ -110,7 +110,7 @@ class BBoxLabeler(ItemTransform):
         """The sample, with labels that know what they are.
 
         Raises:
-            DataError: there are more boxes than classes or fewer, or a box ends before it begins.
+            DataError: there are more boxes than classes or fewer, a box ends before it begins, or is not finite.
         """
         parts = list(x)
         for index, boxes in enumerate(parts):
@@ -155,6 +155,11 @@ def _check_order(boxes: TensorBBox) -> None:
     corners = plain(boxes)
     if corners.ndim != 2 or getattr(metadata(boxes).get("format"), "name", "XYXY") != "XYXY":
         return
+    unknown = (~corners.isfinite()).any(-1).nonzero().flatten().tolist()
+    if unknown:
+        raise DataError(
+            f"box {unknown[0]} is {corners[unknown[0]].tolist()}: leave out boxes whose corners are unknown."
+        )
     wrong = (corners[:, 2:] < corners[:, :2]).any(-1).nonzero().flatten().tolist()
     if wrong:
         raise DataError(
@@ -182,7 +187,12 @@ class PointScaler(ItemTransform):
         """Count the coordinates of the first item's points."""
         dataset = getattr(items, "dataset", items)
         if self.c is None and dataset is not None and len(dataset):
-            found = [part for part in tensors_in(dataset[0]) if isinstance(part, TensorPoint)]
+            try:
+                first = dataset[0]
+            except Exception as error:
+                error.add_note(f"while making the first item, {next(iter(getattr(dataset, 'items', [])), 'item 0')}")
+                raise
+            found = [part for part in tensors_in(first) if isinstance(part, TensorPoint)]
             self.c = found[0].numel() if found else None
 
     def encodes(self, x: tuple) -> tuple:  # type: ignore[type-arg]  # as above
