@@ -16,7 +16,7 @@ from laminar.data.checks import check_not_empty
 from laminar.data.datasets import Datasets
 from laminar.data.items import as_items
 from laminar.data.labels import ItemGetter
-from laminar.data.loader import DataLoader
+from laminar.data.loader import DataLoader, own_settings
 from laminar.data.loaders import DataLoaders
 from laminar.data.options import LoadersOptions
 from laminar.data.splits import Splitter
@@ -217,18 +217,24 @@ class DataBlock:
             source: what `get_items` takes; the items themselves if there is none.
             path: where the learner keeps what belongs to these data.
             bs: items in a batch.
-            **options: see `laminar.data.options.LoadersOptions`.
+            **options: see `laminar.data.options.LoadersOptions`; also what the class of the loaders takes besides.
 
         Raises:
             DataError: what is wrong with the data, with file, label and remedy.
         """
-        check_keywords(options, ["path", "bs", *LoadersOptions.__annotations__], "DataBlock.dataloaders")
+        check_keywords(options, ["path", "bs", *self._known_options(options)], "DataBlock.dataloaders")
         return self._loaders(self.datasets(source), path, bs, options)
+
+    def _known_options(self, given: LoadersOptions) -> list[str]:
+        """What loaders may be told, also what only those of this kind know."""
+        return [*LoadersOptions.__annotations__, *own_settings(given.get("dl_type") or self.dl_type)]
 
     def _loaders(self, dsets: Datasets, path: str | Path, bs: int, options: LoadersOptions) -> DataLoaders:
         every: LoadersOptions = {}
         for block in self.blocks:
             every.update(block.dls_kwargs)
+        if "before_batch" in every:
+            every["before_batch"] = _fresh(listed(every["before_batch"]))
         every.update(options)
         return dsets.dataloaders(
             bs, path, after_item=_fresh(self.item_tfms), after_batch=_fresh(self.batch_tfms), **every
@@ -257,7 +263,7 @@ class DataBlock:
         Raises:
             DataError: as `dataloaders`, after the verdict.
         """
-        check_keywords(options, ["path", "bs", "show_batch", *LoadersOptions.__annotations__], "DataBlock.summary")
+        check_keywords(options, ["path", "bs", "show_batch", *self._known_options(options)], "DataBlock.summary")
 
         def loaders(dsets: Datasets, checked: bool) -> DataLoaders:
             return self._loaders(dsets, path, bs, options if checked else {**options, "check": False})

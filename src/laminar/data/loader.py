@@ -23,7 +23,7 @@ from laminar.data.looking import Given, LooksAtItems, Peeks
 from laminar.data.prefetch import copied_ahead
 from laminar.data.workers import Workers
 
-__all__ = ["DataLoader", "TfmdDL"]
+__all__ = ["DataLoader", "TfmdDL", "own_settings"]
 
 _SAMPLER = -1 << 40  # address of what a sampler draws
 _SKIPPING = frozenset(["on_bad_item", "bad_item_budget"])
@@ -390,6 +390,14 @@ def _settings_of(kind: type) -> tuple[str, ...]:
             p.name for p in parameters if p.name not in left_out and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
         )
     return tuple(names)
+
+
+def own_settings(kind: Any) -> list[str]:
+    """The names of the arguments that a class of loaders has besides those of `DataLoader`; none of anything else."""
+    if not (isinstance(kind, type) and issubclass(kind, DataLoader)):
+        return []
+    common = _settings_of(DataLoader)
+    return [name for name in _settings_of(kind) if name not in common]  # type: ignore[arg-type]  # classes can be hashed
 
 
 def _pipeline(transforms: Transforms, split_idx: int | None) -> Pipeline:

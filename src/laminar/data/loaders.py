@@ -21,7 +21,7 @@ from laminar.data.checking.scan import scan
 from laminar.data.checks import check_not_empty, check_targets
 from laminar.data.foreign import ForeignLoader
 from laminar.data.items import is_stream
-from laminar.data.loader import DataLoader
+from laminar.data.loader import DataLoader, own_settings
 from laminar.data.loader_options import Device, Transforms
 from laminar.data.options import LoadersOptions, TransformedLoadersOptions
 from laminar.data.outputs import get_c
@@ -390,7 +390,8 @@ def loaders_of(
     Raises:
         DataError: a split is empty, labels of validation are unknown to training, items cannot be made or collated.
     """
-    check_keywords(options, TransformedLoadersOptions, f"{type(dsets).__name__}.dataloaders")
+    known = [*TransformedLoadersOptions.__annotations__, *own_settings(options.get("dl_type") or dsets.dl_type)]
+    check_keywords(options, known, f"{type(dsets).__name__}.dataloaders")
     check_not_empty(dsets.splits, len(dsets), "splits")
     if options.get("check", True):
         check_targets(getattr(dsets, "tls", [dsets]))

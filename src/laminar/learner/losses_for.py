@@ -13,6 +13,7 @@ from laminar.core.types import (
     TensorMask,
     TensorMultiCategory,
     TensorPoint,
+    TensorText,
     TitledTensorScalar,
 )
 from laminar.nn.losses import BCEWithLogitsLossFlat, CrossEntropyLossFlat, LossFunction, MSELossFlat
@@ -23,6 +24,7 @@ _LOSSES: dict[type, Callable[[], LossFunction]] = {
     TensorCategory: CrossEntropyLossFlat,
     TensorMultiCategory: BCEWithLogitsLossFlat,
     TensorMask: lambda: CrossEntropyLossFlat(axis=1),
+    TensorText: CrossEntropyLossFlat,
     TensorFloat: MSELossFlat,
     TitledTensorScalar: MSELossFlat,
     TensorPoint: MSELossFlat,

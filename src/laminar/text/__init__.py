@@ -4,9 +4,19 @@ from laminar.text.attribution import (
     TextAttribution,
     token_attributions,
 )
+from laminar.text.blocks import (
+    TextBlock,
+    TextBlockOptions,
+    VocabOptions,
+)
 from laminar.text.columns import (
     JoinColumns,
     TextColumns,
+)
+from laminar.text.data import (
+    TextDataLoaders,
+    TextLoadersOptions,
+    TextTableOptions,
 )
 from laminar.text.ensemble import (
     ensemble_preds,
@@ -20,6 +30,10 @@ from laminar.text.learner import (
     TextLearnerOptions,
     language_model_learner,
     text_classifier_learner,
+)
+from laminar.text.lm_loader import (
+    LMDataLoader,
+    SortedTextDL,
 )
 from laminar.text.models.awd_lstm import (
     AWD_LSTM,
@@ -65,6 +79,14 @@ from laminar.text.numericalize import (
     Numericalize,
     make_vocab,
 )
+from laminar.text.padding import (
+    Pad_Chunk,
+    Pad_Input,
+    pad_chunk,
+    pad_input,
+    pad_input_chunk,
+    reverse_text,
+)
 from laminar.text.pretrained import (
     match_embeds,
 )
@@ -82,6 +104,9 @@ from laminar.text.rules import (
     replace_wrep,
     rm_useless_spaces,
     spec_add_spaces,
+)
+from laminar.text.showing import (
+    TextTable,
 )
 from laminar.text.special_tokens import (
     BOS,
@@ -109,8 +134,8 @@ from laminar.text.tokenizing import (
     read_text,
 )
 from laminar.text.tokens import (
-    Tokens,
     TokenStore,
+    Tokens,
 )
 from laminar.text.words import (
     BaseTokenizer,
@@ -127,10 +152,13 @@ __all__ = [
     "EmbeddingDropout",
     "FLD",
     "JoinColumns",
+    "LMDataLoader",
     "LMLearner",
     "LinearDecoder",
     "Numericalize",
     "PAD",
+    "Pad_Chunk",
+    "Pad_Input",
     "PoolingLinearClassifier",
     "QRNN",
     "QRNNLayer",
@@ -139,16 +167,23 @@ __all__ = [
     "SamplingOptions",
     "SentenceEncoder",
     "SequentialRNN",
+    "SortedTextDL",
     "SpacyTokenizer",
     "TK_MAJ",
     "TK_REP",
     "TK_UP",
     "TK_WREP",
     "TextAttribution",
+    "TextBlock",
+    "TextBlockOptions",
     "TextColumns",
+    "TextDataLoaders",
     "TextEncoder",
     "TextLearner",
     "TextLearnerOptions",
+    "TextLoadersOptions",
+    "TextTable",
+    "TextTableOptions",
     "TextTransformer",
     "TokenStore",
     "TokenizeWithRules",
@@ -156,6 +191,7 @@ __all__ = [
     "TokenizerOptions",
     "Tokens",
     "UNK",
+    "VocabOptions",
     "WeightDropout",
     "WordTokenizer",
     "apply_rules",
@@ -180,12 +216,16 @@ __all__ = [
     "make_vocab",
     "masked_concat_pool",
     "match_embeds",
+    "pad_chunk",
+    "pad_input",
+    "pad_input_chunk",
     "read_text",
     "replace_all_caps",
     "replace_maj",
     "replace_rep",
     "replace_space",
     "replace_wrep",
+    "reverse_text",
     "rm_useless_spaces",
     "sample_next",
     "spec_add_spaces",

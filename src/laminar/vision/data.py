@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
-import numpy as np
-
-from laminar.core.errors import DataError, check_keywords, require, suggest
+from laminar.core.errors import DataError, check_keywords, require
 from laminar.core.transform import ItemTransform
 from laminar.data.block import DataBlock
-from laminar.data.blocks import CategoryBlock, MultiCategoryBlock, RegressionBlock
+from laminar.data.blocks import CategoryBlock
 from laminar.data.labels import ColReader, RegexLabeller, parent_label
 from laminar.data.loaders import DataLoaders
 from laminar.data.options import UnseededLoadersOptions
 from laminar.data.sources import get_image_files
 from laminar.data.splitters import ColSplitter, GrandparentSplitter, RandomSplitter
+from laminar.data.tables import Columns, block_of_columns, block_of_labels, check_columns
 from laminar.vision.blocks import ImageBlock
 from laminar.vision.images import PILBase, PILImage
 
 __all__ = ["ImageDataLoaders", "ImageLoadersOptions", "TableOptions"]
-
-Columns = str | int | Sequence[str | int]
 
 
 class ImageLoadersOptions(UnseededLoadersOptions, total=False):
@@ -216,8 +213,8 @@ class ImageDataLoaders(DataLoaders):
             DataError: there is no such column.
             MissingFileError: there is no such file; the message says what may mend it.
         """
-        _check_columns(df, {"fn_col": fn_col, "label_col": label_col, "valid_col": valid_col})
-        block = _block(options, "from_df", y_block or _block_of_columns(df, label_col, label_delim))
+        check_columns(df, {"fn_col": fn_col, "label_col": label_col, "valid_col": valid_col})
+        block = _block(options, "from_df", y_block or block_of_columns(df, label_col, label_delim))
         root = Path(path) if folder is None else Path(path) / folder
         splitter = RandomSplitter(valid_pct, seed=seed) if valid_col is None else ColSplitter(valid_col)
         dblock = block(
@@ -287,7 +284,7 @@ class ImageDataLoaders(DataLoaders):
         """
         _check(options, "from_lists")
         dblock = DataBlock.from_columns(
-            blocks=(ImageBlock(options.get("img_cls", PILImage)), y_block or _block_of_labels(labels)),
+            blocks=(ImageBlock(options.get("img_cls", PILImage)), y_block or block_of_labels(labels)),
             splitter=RandomSplitter(valid_pct, seed=seed),
             item_tfms=options.get("item_tfms"),
             batch_tfms=options.get("batch_tfms"),
@@ -330,45 +327,3 @@ def _check_splits(path: Path, train: str, valid: str) -> None:
             f"{path} has no folder {' and no folder '.join(map(repr, missing))}; it has: {', '.join(there)}. Pass "
             f"their names (train=, valid=); or, if these are the classes, valid_pct=0.2 to split at random."
         )
-
-
-def _check_columns(df: Any, asked: Mapping[str, Columns | None]) -> None:
-    """Refuse columns that `df` does not have, before anything is read."""
-    names = [str(name) for name in df.columns]
-    for argument, given in asked.items():
-        for column in [] if given is None else [given] if isinstance(given, str | int) else given:
-            known = -len(names) <= column < len(names) if isinstance(column, int) else column in df.columns
-            if not known:
-                hint = "" if isinstance(column, int) else suggest(column, names)
-                raise DataError(
-                    f"{argument}={column!r} is no column of the data frame.{hint} It has {len(names)}: "
-                    f"{', '.join(names)}. (Columns may be given by name, or by number from 0.)"
-                )
-
-
-def _block_of_columns(df: Any, label_col: Columns, label_delim: str | None) -> Any:
-    """The block for labels in columns: a delimiter says that there are several classes, whatever the cells hold."""
-    if label_delim is not None:
-        return MultiCategoryBlock
-    names = [label_col] if isinstance(label_col, str | int) else list(label_col)
-    columns = [df.iloc[:, name] if isinstance(name, int) else df[name] for name in names]
-    return _target_block({column.dtype.kind for column in columns}, several=len(columns) > 1)
-
-
-def _block_of_labels(labels: Sequence[Any]) -> Any:
-    """The block for labels in a list."""
-    several = any(np.ndim(label) for label in labels)
-    values = [value for label in labels for value in label] if several else list(labels)
-    return _target_block({np.asarray(values).dtype.kind} if values else set(), several)
-
-
-def _target_block(kinds: set[str], several: bool) -> Any:
-    """Quantities where there are only numbers, some of them floating point; else classes.
-
-    Args:
-        kinds: numpy's letters for the kinds of the labels' values.
-        several: each item has a list of them.
-    """
-    if "f" in kinds and kinds <= set("fiu"):
-        return RegressionBlock
-    return MultiCategoryBlock if several else CategoryBlock
