@@ -134,8 +134,8 @@ from laminar.text.tokenizing import (
     read_text,
 )
 from laminar.text.tokens import (
-    TokenStore,
     Tokens,
+    TokenStore,
 )
 from laminar.text.words import (
     BaseTokenizer,
