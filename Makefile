@@ -64,6 +64,7 @@ $(PEERS)/.ready: pyproject.toml benchmarks/requirements.txt
 
 bench: $(PEERS)/.ready  ## loop, items, augmentation, import time ... beside the peers (ROUNDS=7; DATA=photos SMALL=pictures: folder or archive)
 	$(PEERS)/bin/python benchmarks/loop.py --rounds $(ROUNDS)
+	$(PEERS)/bin/python benchmarks/callbacks.py --rounds $(ROUNDS)
 	$(PEERS)/bin/python benchmarks/items.py --rounds $(ROUNDS) --data "$(DATA)"
 	$(PEERS)/bin/python benchmarks/imports.py --rounds $(ROUNDS)
 	$(PEERS)/bin/python benchmarks/randomness.py --rounds $(ROUNDS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -35,7 +34,8 @@ class GradientAccumulation(Callback):
         self.n_acc = n_acc
         self.count = 0
         self._weight: Any = 0  # of the window's samples in its mean: as many, unless they count unequally
-        self._size: Any = 0  # of the batch in hand, likewise
+        self._items = 0  # in the batch in hand
+        self._size: Any = 0  # and their weight
         self._start, self._first_size = 0.0, 0  # progress and batch size at the epoch's start
 
     def before_train(self) -> None:
@@ -45,34 +45,36 @@ class GradientAccumulation(Callback):
 
     def before_batch(self) -> None:
         """Show schedules the progress of the large batches, where batches are of one size."""
-        size = find_bs(self.xb)
-        if self.iter == 0:
+        learn = self.learn
+        size, number, count = find_bs(learn.xb), learn.iter, learn.n_iter
+        if number == 0:
             self._first_size = size
-        elif size != self._first_size and not self.is_last_batch:
+        elif size != self._first_size and number + 1 != count:
             self._first_size = 0  # of several sizes: how many windows there will be is not known
-        if self._first_size and self.iter and self.n_iter:
-            length = math.ceil(self.n_acc / self._first_size)
-            by_windows = (self.iter // length) / math.ceil(self.n_iter / length)
-            by_batches = self.iter / self.n_iter
-            self.learn.pct_train = self._start + (self.learn.pct_train - self._start) * by_windows / by_batches
+        if self._first_size and number and count:
+            length = -(-self.n_acc // self._first_size)
+            by_windows, by_batches = (number // length) / -(-count // length), number / count
+            learn.pct_train = self._start + (learn.pct_train - self._start) * by_windows / by_batches
 
     def after_loss(self) -> None:
         """Weigh the batch by its share of the window; a loss that is a sum adds up as it is."""
-        if self.learn.loss_grad is None or adds_up(self.learn.loss_func):
+        learn = self.learn
+        self._items = find_bs(learn.yb or learn.xb)
+        if learn.loss_grad is None or adds_up(learn.loss_func):
             return
-        weights = mean_weights(self.learn.loss_func, *self.yb) if self.yb else None
+        weights = mean_weights(learn.loss_func, *learn.yb) if learn.yb else None
         if weights is None:
-            self._size = find_bs(self.yb or self.xb)
-            self.learn.loss_grad = self.loss_grad * (self._size / self.n_acc)
+            self._size = self._items
+            learn.loss_grad = learn.loss_grad * (self._size / self.n_acc)
         else:
             self._size = weights.sum()
-            self.learn.loss_grad = torch.where(self._size > 0, self.loss_grad * (self._size / self.n_acc), 0.0)
+            learn.loss_grad = torch.where(self._size > 0, learn.loss_grad * (self._size / self.n_acc), 0.0)
 
     def after_backward(self) -> None:
         """Count the samples, and put the step off until the window is full."""
-        self.count += find_bs(self.yb or self.xb)
+        self.count += self._items
         self._weight = self._weight + self._size
-        self.learn.should_step = self.count >= self.n_acc or self.is_last_batch
+        self.learn.should_step = self.count >= self.n_acc or self.learn.is_last_batch
 
     def before_step(self) -> None:
         """Correct the average of a window that has more or fewer samples than it should, and begin the next."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch.nn.functional as F
@@ -17,7 +20,7 @@ __all__ = ["adds_up", "gives_item_losses", "item_losses", "mean_weights", "reduc
 
 def adds_up(loss_func: LossFunction) -> bool:
     """Whether a loss is the sum over the batch, not the mean."""
-    return _options(loss_func).get("reduction") == "sum"
+    return bool(_option(loss_func, "reduction", "mean") == "sum")
 
 
 def mean_weights(loss_func: LossFunction, *targets: Any) -> Tensor | None:
@@ -34,8 +37,7 @@ def mean_weights(loss_func: LossFunction, *targets: Any) -> Tensor | None:
         ``[batch]``; None where all items count alike, as they do in a sum, and in a classification that has neither
         class weights nor an `ignore_index` of its own.
     """
-    options = _options(loss_func)
-    if options.get("reduction", "mean") != "mean":
+    if _option(loss_func, "reduction", "mean") != "mean":
         return None
     own = getattr(loss_func, "mean_weights", None)
     if callable(own):
@@ -43,7 +45,9 @@ def mean_weights(loss_func: LossFunction, *targets: Any) -> Tensor | None:
         return weights
     func = getattr(loss_func, "func", loss_func)
     if isinstance(func, nn.CrossEntropyLoss | nn.NLLLoss) or func is F.cross_entropy or func is F.nll_loss:
-        return class_mean_weights(targets[0], options.get("weight"), options.get("ignore_index", -100))
+        return class_mean_weights(
+            targets[0], _option(loss_func, "weight", None), _option(loss_func, "ignore_index", -100)
+        )
     return None
 
 
@@ -60,11 +64,11 @@ def reduced(loss_func: LossFunction, losses: Tensor, weights: Tensor | None = No
     return losses.mean() if weights is None else losses.sum() / weights.sum()
 
 
-def _options(loss_func: LossFunction) -> dict[str, Any]:
-    """What a loss was set to: attributes of a module, keywords of a partial."""
-    names = ("reduction", "weight", "ignore_index")
-    given = getattr(loss_func, "keywords", {})
-    return {name: getattr(loss_func, name) for name in names if hasattr(loss_func, name)} | given
+def _option(loss_func: LossFunction, name: str, default: Any) -> Any:
+    """What a loss was set to: an attribute of a module, a keyword of a partial."""
+    if isinstance(loss_func, partial):
+        return loss_func.keywords.get(name, default)
+    return getattr(loss_func, name, default)
 
 
 def unreduced(loss_func: LossFunction, pred: Any, *targets: Any) -> Tensor:
@@ -84,12 +88,8 @@ def unreduced(loss_func: LossFunction, pred: Any, *targets: Any) -> Tensor:
     """
     n = _batch_size(targets, pred)
     if isinstance(getattr(loss_func, "reduction", None), str):
-        before = loss_func.reduction  # type: ignore[attr-defined]  # looked at in the line above
-        try:
-            loss_func.reduction = "none"  # type: ignore[attr-defined]  # as above
+        with _without_reduction(loss_func):
             losses = loss_func(pred, *targets)
-        finally:
-            loss_func.reduction = before  # type: ignore[attr-defined]  # as above
     elif _takes_reduction(loss_func):
         losses = loss_func(pred, *targets, reduction="none")
     else:
@@ -102,6 +102,24 @@ def unreduced(loss_func: LossFunction, pred: Any, *targets: Any) -> Tensor:
     if losses.shape == (n,):
         return losses
     return losses.reshape(n, -1).sum(dim=1) if adds_up(loss_func) else losses.reshape(n, -1).mean(dim=1)
+
+
+@contextmanager
+def _without_reduction(loss_func: Any) -> Iterator[None]:
+    """Ask a loss for single items for a moment; in its own dictionary, since modules are slow to take attributes."""
+    settings, before = getattr(loss_func, "__dict__", {}), loss_func.reduction
+    own = "reduction" in settings  # else a property, or a field of the class
+    try:
+        if own:
+            settings["reduction"] = "none"
+        else:
+            loss_func.reduction = "none"
+        yield
+    finally:
+        if own:
+            settings["reduction"] = before
+        else:
+            loss_func.reduction = before
 
 
 def item_losses(loss_func: LossFunction, pred: Any, *targets: Any) -> Tensor:
