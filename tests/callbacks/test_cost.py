@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from laminar.callbacks import EMA, GradientAccumulation, GradientClip, MixUp, Recorder
+from laminar.callbacks import EMA, GradientAccumulation, MixUp, Recorder
 from laminar.learner import Learner
 
 N = 60
@@ -54,7 +54,6 @@ def a_batch(toys, tmp_path):
         (lambda: EMA(0.99), 8, 1),
         (lambda: GradientAccumulation(16), 60, 3),  # a step for every batch, as without it
         (lambda: MixUp(0.4), 230, 33),
-        (lambda: GradientClip(1.0), 120, 12),
     ],
 )
 def test_a_technique_adds_little_to_its_arithmetic(a_batch, callback, most_calls: int, most_operations: int) -> None:
