@@ -120,6 +120,21 @@ from laminar.vision.outside import (
     clip_remove_empty,
     points_inside,
 )
+from laminar.vision.own_steps import (
+    AffineCoordTfm,
+    HSVTfm,
+    LightingTfm,
+    SpaceTfm,
+    affine_grid,
+    affine_mat,
+    apply_perspective,
+    dihedral_mat,
+    find_coeffs,
+    flip_mat,
+    mask_tensor,
+    rotate_mat,
+    zoom_mat,
+)
 from laminar.vision.positions import AddCanvas, BBoxLabeler, LabeledBBox, PointScaler
 from laminar.vision.segmentation import SegmentationDataLoaders
 from laminar.vision.showing import plot_worst_classes, plot_worst_labels, show_class_results
@@ -177,6 +192,19 @@ __all__ = [
     "DeterministicFlip",
     "RatioResize",
     "cutout_gaussian",
+    "AffineCoordTfm",
+    "HSVTfm",
+    "LightingTfm",
+    "SpaceTfm",
+    "affine_grid",
+    "affine_mat",
+    "apply_perspective",
+    "dihedral_mat",
+    "find_coeffs",
+    "flip_mat",
+    "mask_tensor",
+    "rotate_mat",
+    "zoom_mat",
     "grayscale",
     "hsv2rgb",
     "norm_apply_denorm",
