@@ -1,18 +1,46 @@
-"""Tables of items and labels: which columns there are, and what kind of target labels are."""
+"""Tables of items and labels: reading them, which columns there are, and what kind of target labels are."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from laminar.core.errors import DataError, suggest
+from laminar.core.errors import DataError, require, suggest
 from laminar.data.blocks import CategoryBlock, MultiCategoryBlock, RegressionBlock
 
-__all__ = ["Columns", "block_of_columns", "block_of_labels", "check_columns"]
+__all__ = ["Columns", "block_of_columns", "block_of_labels", "check_columns", "read_table"]
 
 Columns = str | int | Sequence[str | int]
+
+
+def read_table(file: Path, header: int | str | None = "infer", delimiter: str | None = None) -> Any:
+    """Read a table of text, as `pandas.read_csv` does.
+
+    Args:
+        file: the table.
+        header: number of the row with the names of the columns; None if there is none.
+        delimiter: what stands between the cells; None for a comma.
+
+    Returns:
+        A data frame.
+
+    Raises:
+        DataError: there is no such file, or it is no table.
+    """
+    if not file.is_file():
+        there = sorted(other.name for other in file.parent.glob("*.csv"))
+        raise DataError(f"there is no file {file}. Tables in that folder: {', '.join(there) or 'none'}.")
+    pandas = require("pandas", "tabular", "reading a table")
+    try:
+        return pandas.read_csv(file, header=header, sep="," if delimiter is None else delimiter)
+    except (ValueError, OverflowError) as error:  # pandas' own errors and those of decoding are ValueErrors
+        raise DataError(
+            f"{file} is no table of text in UTF-8, with {delimiter or 'commas'!r} between its cells: {error} Read it"
+            " with pandas.read_csv(..., encoding=..., sep=...) and pass the data frame to from_df."
+        ) from error
 
 
 def check_columns(df: Any, asked: Mapping[str, Columns | None]) -> None:

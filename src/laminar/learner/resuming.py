@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from laminar.callbacks.checkpoint import Checkpoint
 from laminar.callbacks.checkpoint_folder import CheckpointFolder, SavedTraining, TrainingState, opened
 from laminar.callbacks.recorder import Recorder
 from laminar.core.durable import check_durable
-from laminar.core.errors import ConfigError, DataError, suggest
+from laminar.core.errors import ConfigError, DataError, LaminarError, suggest
 from laminar.learner.course import FROM_THE_BEGINNING, Start
 from laminar.learner.same_training import KINDS, differences
 from laminar.learner.state import InTraining, put_back
@@ -143,7 +144,11 @@ def _start(learn: Any, saved: SavedTraining, wanted: Resume) -> Start:
     Raises:
         ConfigError: it is the checkpoint of another training, in more than the caller accepts.
     """
-    state = saved.read()
+    with _naming(saved.path):
+        return _start_of(learn, saved, saved.read(), wanted)
+
+
+def _start_of(learn: Any, saved: SavedTraining, state: TrainingState, wanted: Resume) -> Start:
     accepted = {wanted.accept} if isinstance(wanted.accept, str) else set(wanted.accept)
     found = differences(state.data["about"], learn.training_description())
     refused = {kind: texts for kind, texts in found.items() if kind not in accepted}
@@ -166,7 +171,7 @@ def _start(learn: Any, saved: SavedTraining, wanted: Resume) -> Start:
     elif part == "train" and "batch size" in left_out:
         done = _in_batches_of(learn, state, done)
     print(f"Going on after {saved.path.name}: {_told(part, epoch, done)}.", flush=True)
-    return Start(epoch, part, done, _PutBack(learn, state, left_out))
+    return Start(epoch, part, done, _PutBack(learn, saved.path, state, left_out))
 
 
 def _told(part: str, epoch: int, done: int) -> str:
@@ -185,15 +190,28 @@ def _in_batches_of(learn: Any, state: TrainingState, done: int) -> int:
     return int(done * before // now)
 
 
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Say of whatever goes wrong with what a checkpoint holds that it is this one."""
+    try:
+        yield
+    except LaminarError as error:
+        error.add_note(f"while reading {path}")
+        raise
+    except Exception as error:  # a state that no program wrote may be wrong in any way
+        raise DataError(f"{path} is malformed: {type(error).__name__}: {error}.") from error
+
+
 class _PutBack:
     """Makes the learner what it was; the first time, the table so far is shown too."""
 
-    def __init__(self, learn: Any, state: TrainingState, left_out: frozenset[str]) -> None:
-        self.learn, self.state, self.left_out, self.shown = learn, state, left_out, False
+    def __init__(self, learn: Any, path: Path, state: TrainingState, left_out: frozenset[str]) -> None:
+        self.learn, self.path, self.state, self.left_out, self.shown = learn, path, state, left_out, False
 
     def __call__(self) -> None:
         learn: InTraining = self.learn
-        put_back(learn, self.state, self.left_out)
+        with _naming(self.path):
+            put_back(learn, self.state, self.left_out)
         if not self.shown:
             self.shown = True
             recorder = self.learn.get_cb(Recorder)

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
-from laminar.core.errors import DataError, check_keywords, require
+from laminar.core.errors import DataError, check_keywords
 from laminar.core.transform import ItemTransform
 from laminar.data.block import DataBlock
 from laminar.data.blocks import CategoryBlock
@@ -17,7 +17,7 @@ from laminar.data.loaders import DataLoaders
 from laminar.data.options import UnseededLoadersOptions
 from laminar.data.sources import get_image_files
 from laminar.data.splitters import ColSplitter, GrandparentSplitter, RandomSplitter
-from laminar.data.tables import Columns, block_of_columns, block_of_labels, check_columns
+from laminar.data.tables import Columns, block_of_columns, block_of_labels, check_columns, read_table
 from laminar.vision.blocks import ImageBlock
 from laminar.vision.images import PILBase, PILImage
 
@@ -251,13 +251,7 @@ class ImageDataLoaders(DataLoaders):
             **options: arguments of `from_df`.
         """
         _check(options, "from_csv")
-        table = Path(path) / csv_fname
-        if not table.is_file():
-            there = sorted(file.name for file in table.parent.glob("*.csv"))
-            raise DataError(f"there is no file {table}. Tables in that folder: {', '.join(there) or 'none'}.")
-        pandas = require("pandas", "tabular", "from_csv")
-        df = pandas.read_csv(table, header=header, sep="," if delimiter is None else delimiter)
-        return cls.from_df(df, path, **options)
+        return cls.from_df(read_table(Path(path) / csv_fname, header, delimiter), path, **options)
 
     @classmethod
     def from_lists(

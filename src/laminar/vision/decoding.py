@@ -127,6 +127,8 @@ def content_of(source: Source) -> bytes:
             content = source.read_bytes()
         except FileNotFoundError as error:
             raise MissingFileError.at(source, _ENDINGS) from error
+        except ValueError as error:  # a name with a null byte
+            raise DataError(f"{str(source)!r} is no name of a file: {error}") from error
         _last_read.content, _last_read.path, _last_read.image = content, source, None
     return _last_read.content
 

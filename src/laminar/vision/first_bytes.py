@@ -32,7 +32,7 @@ def begins_like_a_picture(source: Any) -> bool:
         try:
             with open(source, "rb", buffering=0) as file:
                 source = file.read(_READ)
-        except OSError:
+        except (OSError, ValueError):  # ValueError: a name that no file can have
             return False
     if not isinstance(source, bytes | bytearray):
         return True
