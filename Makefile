@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 # One thread for each test process: the processes already share the cores.
 PYTEST := OMP_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python -m pytest
 
-.PHONY: help demo test lint format names nbs docs pretrain pictures bench bench-finetune clean
+.PHONY: help demo test faults lint format names nbs docs pretrain pictures bench bench-finetune clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1|/' | awk -F'|' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ demo: $(VENV)/.base  ## fine-tune the embedded network on embedded data, offline
 
 test: $(VENV)/.dev  ## all tests (ARGS="tests/core -k name" for some)
 	$(PYTEST) -n 2 $(ARGS)
+
+faults: $(VENV)/.dev  ## kill trainings 200 times, let them run into all sorts of accidents, and for long; a quarter of an hour
+	LAMINAR_KILLS=200 LAMINAR_FITS=200 LAMINAR_BATCHES=20000 $(PYTEST) -s tests/faults $(ARGS)
 
 lint: $(VENV)/.dev  ## formatting, lint, types, direction of imports
 	$(BIN)/ruff format --check .

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
+import torch
+
 from laminar.callbacks.base import Callback
 from laminar.callbacks.checkpoint_folder import CheckpointFolder, SavedTraining
 from laminar.callbacks.stopping import StopSignals
@@ -29,7 +31,7 @@ class Checkpoint(Callback):
     the loaders, random states. Tensors are safetensors files (``model.safetensors`` holds the weights alone, as
     ``learn.load`` reads them), the rest is JSON. A checkpoint is complete, on the disk and checked by checksums, or not
     there: the newest good one is found even when the last was torn. Where the disk is full or the folder cannot be
-    written, training goes on with a warning, and what is there stays.
+    written, training goes on with a warning, and what is there stays; so it does when weights are no numbers any more.
 
     ``learn.fit_one_cycle(10, cbs=Checkpoint("checkpoints", every=500), resume=True)`` in a script may be killed and
     started again as often as one likes. When the process is asked to stop (`signals`), it writes a checkpoint at the
@@ -98,11 +100,12 @@ class Checkpoint(Callback):
         """Become the only writer of the folder, and listen to signals."""
         self._about = self.learn.training_description()
         self._column, self._next_write = self._find_column(), self._after_a_while()
+        self._close()  # a worker's death may have interrupted the cleaning up of the fit before
         folder = CheckpointFolder(self.path)
         try:
             folder.lock()
         except OSError as error:
-            self._tell(error)
+            self._tell(error.strerror or str(error), error.errno)
             return
         self._open = folder
         self._stop.listen()
@@ -133,7 +136,12 @@ class Checkpoint(Callback):
 
     def cleanup_fit(self) -> None:
         """Let others write and listen."""
-        self._stop.leave()
+        try:
+            self._close()
+        finally:
+            self._stop.leave()
+
+    def _close(self) -> None:
         if self._open is not None:
             self._open.unlock()
             self._open = None
@@ -156,6 +164,10 @@ class Checkpoint(Callback):
             return None
         self._next_write = self._after_a_while()
         state = self.learn.training_state(part)
+        spoilt = [name for name, tensor in state.weights.items() if not torch.isfinite(tensor).all()]
+        if spoilt:
+            self._tell(f"weights are no numbers any more ({spoilt[0]}{', ...' * (len(spoilt) > 1)})", "not finite")
+            return None
         state.data["about"] = self._about
         call, fit = self.learn.fit_number
         place = state.data["position"]
@@ -166,19 +178,18 @@ class Checkpoint(Callback):
         try:
             self.last_path = self._open.write(state, about)
         except OSError as error:
-            self._tell(error)
+            self._tell(error.strerror or str(error), error.errno)
             return None
         self._tidy(self._open)
         return self.last_path
 
-    def _tell(self, error: OSError) -> None:
-        """Warn of what keeps checkpoints from being written; once for each cause."""
-        if error.errno in self._warned:
+    def _tell(self, why: str, cause: Any) -> None:
+        """Warn that a checkpoint was not written; once for each cause."""
+        if cause in self._warned:
             return
-        self._warned.add(error.errno)
+        self._warned.add(cause)
         warnings.warn(
-            f"a checkpoint could not be written to {self.path}: {error.strerror or error}. Training goes on; the"
-            " checkpoints that are there are kept.",
+            f"no checkpoint is written to {self.path}: {why}. Training goes on; those that are there are kept.",
             UserWarning,
             stacklevel=3,
         )

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
+from weakref import WeakValueDictionary
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -85,9 +86,6 @@ class SavedTraining:
             raise DataError(f"{self.path} cannot be read: {error}.") from error
 
 
-_held: set[Path] = set()  # the folders that this process writes
-
-
 class CheckpointFolder:
     """Checkpoints by number.
 
@@ -110,7 +108,8 @@ class CheckpointFolder:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         place = self.path.resolve()
-        if place in _held:
+        other = _writers.get(place)
+        if other is not None and other._lock is not None:
             raise ConfigError(f"{self.path}: another learner of this process writes its checkpoints there.")
         lock = (self.path / ".lock").open("a+", encoding="utf-8")
         if os.name == "posix":
@@ -129,16 +128,15 @@ class CheckpointFolder:
         lock.write(str(os.getpid()))
         lock.flush()
         self._lock = lock
-        _held.add(place)
+        _writers[place] = self
         for left in [*self.path.glob(".checkpoint-*"), *self.path.glob(".removed-*")]:
             shutil.rmtree(left, ignore_errors=True)
 
     def unlock(self) -> None:
         """Let others write."""
-        if self._lock is not None:
-            _held.discard(self.path.resolve())
-            self._lock.close()
-            self._lock = None
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.close()
 
     # ---- writing -----------------------------------------------------------------------------------------------------
 
@@ -202,6 +200,9 @@ class CheckpointFolder:
     def newest(self) -> SavedTraining | None:
         """The newest one that is what was written; None if there is none."""
         return next(self.whole(), None)
+
+
+_writers: WeakValueDictionary[Path, CheckpointFolder] = WeakValueDictionary()  # of this process, by their folders
 
 
 def opened(path: Path, about: Mapping[str, Any]) -> SavedTraining:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import warnings
 from collections.abc import Iterator, Sized
 from dataclasses import dataclass, replace
 from pathlib import PurePath
@@ -30,7 +31,8 @@ class StreamDL(DataLoader, over_streams=True):
 
     With workers each process goes through the data set on its own, as torch has it: the data set gives each its share
     (``torch.utils.data.get_worker_info()``). A data set with ``set_epoch`` is told the number of each epoch.
-    `start_at` reads what it leaves out.
+    `start_at` reads what it leaves out. With `load_state_dict` a data set goes on at once that can tell its place and
+    be put there (``state_dict``, ``load_state_dict``; Hugging Face's can).
 
     Args:
         dataset: anything that can be iterated over, anew in each epoch.
@@ -42,6 +44,7 @@ class StreamDL(DataLoader, over_streams=True):
     """
 
     def __init__(self, dataset: Any, bs: int | None = 64, **options: Any) -> None:
+        self._place: Any = None  # of the data set, where the next epoch goes on in its middle
         super().__init__(dataset, bs, **options)
 
     def _check(self) -> None:
@@ -81,9 +84,40 @@ class StreamDL(DataLoader, over_streams=True):
         if fetched.bad:
             self._bad.add(fetched.bad, self.n_items if self._knows_length() else None)
 
+    @property
+    def _tells_place(self) -> bool:
+        """Whether the data set can say where it is, and be put there; in worker processes it is not asked."""
+        tells = hasattr(self.dataset, "state_dict") and hasattr(self.dataset, "load_state_dict")
+        return tells and not self.num_workers
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where this loader is, and its data set, if that can tell."""
+        within = self._tells_place and self._iterating and self._batch > 0
+        return {**super().state_dict(), "dataset": copy.deepcopy(self.dataset.state_dict()) if within else None}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on there: at once where the data set can, else by reading again what comes before, with a warning."""
+        super().load_state_dict(state)
+        self._place = state.get("dataset")
+        if state["batch"] and (self._place is None or not self._tells_place):
+            self._place = None
+            in_workers = " with workers" * bool(self.num_workers)
+            warnings.warn(
+                f"{type(self.dataset).__name__} cannot be told where to begin{in_workers}: {state['batch']}"
+                " batches are read again. A data set with state_dict and load_state_dict, without workers, begins"
+                " anywhere at once.",
+                UserWarning,
+                stacklevel=2,
+            )
+
     def _fetch_all(self, seed: int, epoch: int, first: int) -> Iterator[tuple[BatchRequest, Fetched]]:
+        place, self._place = self._place, None
+        if first and place is not None:
+            self.dataset.load_state_dict(place)
+            yield from _answers(self._fetcher_now(), self._plan(seed, epoch), first)
+            return
         answers = self._fetch_in_workers(seed, epoch) if self.num_workers else self._fetch_here(seed, epoch, 0)
-        return itertools.islice(answers, first, None)
+        yield from itertools.islice(answers, first, None)
 
     def _fetch_here(self, seed: int, epoch: int, first: int) -> Iterator[tuple[BatchRequest, Fetched]]:
         return itertools.islice(_answers(self._fetcher_now(), self._plan(seed, epoch)), first, None)
@@ -141,9 +175,9 @@ class _Plan:
     worker: int = 0
     n_workers: int = 1
 
-    def requests(self) -> Iterator[BatchRequest]:
+    def requests(self, first: int = 0) -> Iterator[BatchRequest]:
         """Requests for these places, one batch after another; without end if there is no limit."""
-        for batch in itertools.count():
+        for batch in itertools.count(first):
             start = batch * self.size * self.n_workers + self.worker
             stop = start + self.size * self.n_workers
             indices = range(start, stop if self.limit is None else min(self.limit, stop), self.n_workers)
@@ -152,11 +186,11 @@ class _Plan:
             yield BatchRequest(self.seed, self.epoch, batch * self.n_workers + self.worker, indices)
 
 
-def _answers(fetcher: Fetcher, plan: _Plan) -> Iterator[tuple[BatchRequest, Fetched]]:
-    """Go through the stream once, on an iterator of its own."""
+def _answers(fetcher: Fetcher, plan: _Plan, first: int = 0) -> Iterator[tuple[BatchRequest, Fetched]]:
+    """Go through the stream once, on an iterator of its own; the stream stands before batch number `first`."""
     fetcher = copy.copy(fetcher)
-    fetcher.dataset = stream = Stream(fetcher.dataset.dataset, plan.n_workers)
-    for request in plan.requests():
+    fetcher.dataset = stream = Stream(fetcher.dataset.dataset, plan.n_workers, first * plan.size)
+    for request in plan.requests(first):
         fetched = fetcher.fetch(request)
         if stream.ended and plan.drop_last:
             return
@@ -172,14 +206,15 @@ class Stream:
     Args:
         dataset: the iterable.
         n_workers: how many processes share the numbers: in each, every so many-th is of its own stream.
+        position: the item that the data set gives next, if it was put there.
     """
 
     deterministic = False
 
-    def __init__(self, dataset: Any, n_workers: int = 1) -> None:
+    def __init__(self, dataset: Any, n_workers: int = 1, position: int = 0) -> None:
         self.dataset, self.n_workers = dataset, n_workers
-        self.iterator: Iterator[Any] | None = None
-        self.position, self.ended = 0, False
+        self.iterator: Iterator[Any] | None = iter(dataset) if position else None
+        self.position, self.ended = position, False
 
     def __getitem__(self, index: int) -> Any:
         wanted = index // self.n_workers

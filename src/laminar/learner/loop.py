@@ -36,7 +36,7 @@ from laminar.learner.callback_list import CallbackOwner
 from laminar.learner.course import FROM_THE_BEGINNING, Course, Start, length_of
 from laminar.learner.freezing import eval_frozen_norms
 from laminar.learner.interrupts import Interrupts
-from laminar.learner.memory import is_out_of_memory, memory_released, what_was_held
+from laminar.learner.memory import WORKER_KILLED, is_out_of_memory, is_worker_killed, memory_released, what_was_held
 from laminar.learner.model_input import loaders_for_model, parts_of
 from laminar.nn.calling import call_model
 from laminar.optim.groups import release_gradients
@@ -298,6 +298,8 @@ class TrainingLoop(CallbackOwner):
             error.add_note(f"interrupted in {self._position()}; no step of the optimiser was left unfinished.")
         elif error is not None and is_out_of_memory(error):
             error.add_note(what_was_held(self))
+        elif error is not None and is_worker_killed(error, getattr(self.dl, "num_workers", 0)):
+            error.add_note(WORKER_KILLED)
         try:
             self.fire.cleanup_fit()
         except Exception as second:

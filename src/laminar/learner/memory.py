@@ -1,4 +1,4 @@
-"""What is held when memory runs out, and letting go of it."""
+"""What is held when memory runs out, and letting go of it; processes that were killed for it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,25 @@ from torch import Tensor
 from laminar.core.device import tensors_in
 from laminar.core.errors import describe
 
-__all__ = ["is_out_of_memory", "memory_released", "what_was_held"]
+__all__ = ["WORKER_KILLED", "is_out_of_memory", "is_worker_killed", "memory_released", "what_was_held"]
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that memory has run out, on a device or in the machine."""
     on_cpu = isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)
     return on_cpu or isinstance(error, MemoryError | torch.OutOfMemoryError)
+
+
+WORKER_KILLED = (
+    "A process that makes batches was killed, or crashed: most often by the system, for lack of memory. Fewer workers"
+    " (num_workers=) or smaller batches need less. With a Checkpoint, the same call with resume=True goes on there."
+)
+
+
+def is_worker_killed(error: BaseException, n_workers: int) -> bool:
+    """Whether an exception is torch's about a worker process that is gone, or of what connected it."""
+    told = isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker")
+    return told or (n_workers > 0 and isinstance(error, ConnectionError | EOFError))
 
 
 def what_was_held(learn: Any) -> str:
