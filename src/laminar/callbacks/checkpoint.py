@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 import torch
+from torch import Tensor
 
 from laminar.callbacks.base import Callback
 from laminar.callbacks.checkpoint_folder import CheckpointFolder, SavedTraining
@@ -164,7 +165,7 @@ class Checkpoint(Callback):
             return None
         self._next_write = self._after_a_while()
         state = self.learn.training_state(part)
-        spoilt = [name for name, tensor in state.weights.items() if not torch.isfinite(tensor).all()]
+        spoilt = _not_finite(state.weights)
         if spoilt:
             self._tell(f"weights are no numbers any more ({spoilt[0]}{', ...' * (len(spoilt) > 1)})", "not finite")
             return None
@@ -268,3 +269,10 @@ class Checkpoint(Callback):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on with that line."""
         self.lineage = state["lineage"]
+
+
+def _not_finite(weights: Mapping[str, Tensor]) -> list[str]:
+    """The names of those that hold values that are no numbers; they show in the norms, which are quick to compute."""
+    numbers = {name: tensor for name, tensor in weights.items() if tensor.is_floating_point() and tensor.numel()}
+    norms = torch._foreach_norm(list(numbers.values())) if numbers else ()
+    return [name for name, norm in zip(numbers, norms, strict=True) if not torch.isfinite(norm)]
