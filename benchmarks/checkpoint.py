@@ -70,7 +70,9 @@ def resumed(folder: Path, batch: int, batches: int) -> float:
         data = TensorDataset(torch.randn(8 * batches, 4), torch.randint(2, (8 * batches,)))
         model = nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 2))
         dls = DataLoaders(DataLoader(data, 8, shuffle=True), device="cpu")
-        return Learner(dls, model, nn.CrossEntropyLoss(), path=folder, cbs=Checkpoint("checkpoints", 10**9), check=False)
+        return Learner(
+            dls, model, nn.CrossEntropyLoss(), path=folder, cbs=Checkpoint("checkpoints", 10**9), check=False
+        )
 
     if not (folder / "checkpoints").exists():
         interrupted(learner(), StopAt(batch))

@@ -453,9 +453,7 @@ def test_another_training_is_refused_by_name(learner) -> None:
     with pytest.raises(KeyboardInterrupt):
         train(learner([Kill(14)]))
     refused(learner(model=net(9)), r"model: other: 0.0.weight \(8, 4\) float32, now \(9, 4\) float32")
-    refused(
-        learner(dls=partial(loaders, bs=32)), r"batch size: \[16, 16\] then, \[32, 32\] now"
-    )
+    refused(learner(dls=partial(loaders, bs=32)), r"batch size: \[16, 16\] then, \[32, 32\] now")
     refused(learner(opt_func=SGD), "optimizer: class was AdamW, and is SGD")
     refused(learner([MixUp()]), r"callbacks: \['ParamScheduler'\] then, \['MixUp', 'ParamScheduler'\] now")
     refused(learner(metrics=None), r"metrics: \['accuracy'\] then, \[\] now")
