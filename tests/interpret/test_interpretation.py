@@ -199,3 +199,9 @@ def test_loaders_passed_in_get_the_normalisation_of_the_model(learn: Learner, ki
     assert torch.equal(inside.losses, outside.losses)
     assert torch.equal(inside[2].preds, outside[2].preds)
     assert not torch.equal(inside.losses, kind.from_learner(learn).losses)
+
+
+def test_long_names_of_classes_stand_on_lines_of_their_own(learn: Learner) -> None:
+    learn.dls.vocab[:] = [f"a long name of the colour {name}" for name in ("blue", "green", "red")]
+    title = Interpretation.from_learner(learn).plot_top_losses(1)[0].get_title().split("\n")
+    assert title[:2] == ["a long name of the colour red/", "a long name of the colour green"]

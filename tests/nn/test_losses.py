@@ -24,6 +24,7 @@ from laminar.nn import (
     loss_name,
 )
 from laminar.nn.decoding import OutputReading, decoding_equal
+from laminar.nn.item_losses import unreduced
 
 LOGITS, TARGETS = torch.randn(5, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 2, 1, 0, 2])
 
@@ -116,9 +117,16 @@ def test_reduction_is_put_back_when_the_loss_fails() -> None:
 
 def test_a_loss_without_single_items_says_what_it_needs() -> None:
     with pytest.raises(ConfigError, match="`reduction` that can be 'none'"):
-        item_losses(lambda p, t: p.mean(), LOGITS, TARGETS)
+        unreduced(lambda p, t: p.mean(), LOGITS, TARGETS)
+    with pytest.raises(ConfigError, match="`reduction` that can be 'none'"):
+        item_losses(lambda p, t: 1.0, LOGITS, TARGETS)  # no tensor, also of a single item
     with pytest.raises(ConfigError, match="reduction='meen' is none of"):
         CrossEntropyLossFlat(reduction="meen")
+
+
+def test_a_loss_of_ones_own_is_asked_about_each_item_alone() -> None:
+    found = item_losses(lambda p, t: F.cross_entropy(p, t) + 1, LOGITS, TARGETS)
+    assert torch.allclose(found, F.cross_entropy(LOGITS, TARGETS, reduction="none") + 1)
 
 
 def test_focal_loss_follows_the_papers_formula() -> None:

@@ -229,9 +229,9 @@ class TensorFloat(TensorBase):
     """A quantity to be predicted, float32, ``[]`` or ``[n]`` for an item."""
 
     def show(self, ctx: Any = None, **kwargs: Any) -> Any:
-        """Show the number or numbers as a title."""
-        values = plain(self).flatten().tolist()
-        return show_title(values[0] if self.ndim == 0 else values, ctx=ctx, **kwargs)
+        """Show the number or numbers as a title, to five digits."""
+        values = [float(f"{value:.5g}") for value in plain(self).flatten().tolist()]
+        return show_title(values[0] if len(values) == 1 else values, ctx=ctx, **kwargs)
 
 
 class TitledTensorScalar(TensorBase):

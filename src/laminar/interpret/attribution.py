@@ -56,14 +56,14 @@ class Attribution:
             max_n: at most so many.
             ctxs: axes to draw on, made when None.
             alpha: how much of the picture the strongest place hides, 0 to 1.
-            cmap: matplotlib's colours; None for red, or red for and blue against where there is both.
+            cmap: matplotlib's colours; None for turbo, or red for and blue against where there are both.
             **grid: nrows, ncols, figsize.
 
         Returns:
             The axes.
         """
         signed = bool((self.maps < 0).any())
-        cmap = cmap or ("bwr" if signed else "autumn_r")
+        cmap = cmap or ("bwr" if signed else "turbo")
 
         def draw(ax: Any, picture: Any, values: Tensor, name: str, score: float) -> Any:
             if hasattr(picture, "show"):

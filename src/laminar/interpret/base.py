@@ -225,7 +225,8 @@ def items_at(loader: Any, idxs: Sequence[int]) -> tuple[Any, ...]:
     A loader of ours makes just these; batches from elsewhere are gone through until all are found.
     """
     if hasattr(loader, "item"):
-        return tuple(loader.peek(list(idxs)))
+        batch = loader.peek(list(idxs))
+        return batch if isinstance(batch, tuple) else tuple(batch)  # of a class of the user's, perhaps
     wanted, found, start = set(idxs), {}, 0
     for batch in loader:
         size = len(batch[0])

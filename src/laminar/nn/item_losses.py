@@ -6,11 +6,14 @@ import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from laminar.core.device import apply
 from laminar.core.errors import ConfigError
 from laminar.nn.decoding import loss_name
 from laminar.nn.losses import LossFunction, class_mean_weights
@@ -123,8 +126,17 @@ def _without_reduction(loss_func: Any) -> Iterator[None]:
 
 
 def item_losses(loss_func: LossFunction, pred: Any, *targets: Any) -> Tensor:
-    """The loss of each item of a batch, ``[batch]``, as numbers; see `unreduced`."""
-    return unreduced(loss_func, pred, *targets).detach()
+    """The loss of each item of a batch, ``[batch]``, as numbers; see `unreduced`.
+
+    A loss that cannot be asked for single items, as a function of one's own, is asked about each item alone.
+    """
+    if gives_item_losses(loss_func):
+        return unreduced(loss_func, pred, *targets).detach()
+    alone = [apply(itemgetter(slice(i, i + 1)), (pred, *targets)) for i in range(_batch_size(targets, pred))]
+    losses = [loss_func(*parts) for parts in alone]
+    if not all(isinstance(loss, Tensor) and loss.numel() == 1 for loss in losses):
+        return unreduced(loss_func, pred, *targets).detach()  # which says what is missing
+    return torch.stack([loss.detach().reshape(()) for loss in losses])
 
 
 def gives_item_losses(loss_func: LossFunction) -> bool:

@@ -10,6 +10,8 @@ from laminar.core.types import TensorCategory, TensorImageBase, TensorMultiCateg
 
 __all__ = ["plot_worst_classes", "plot_worst_labels", "show_class_results"]
 
+_FITTING = 24  # letters of two classes that stand beside their numbers over a picture
+
 
 @show_results.register
 def show_class_results(
@@ -41,12 +43,15 @@ def plot_worst_classes(
     **options: Unpack[ShowOptions],
 ) -> list[Any]:
     """Draw pictures with prediction, class, loss and probability (see `laminar.core.show.plot_top_losses`)."""
+    longest = max((len(f"{out[0]}/{sample[-1]}") for sample, out in zip(samples, outs, strict=False)), default=0)
+    between, above, lines = ("/", " / ", 1) if longest <= _FITTING else ("/\n", "\n", 3)
 
     def draw(ax: Any, sample: tuple[Any, ...], out: tuple[Any, ...], raw: Any, loss: float, **drawing: Any) -> Any:
-        title = f"{out[0]}/{sample[-1]} / {loss:.2f} / {float(raw.max()):.2f}"
+        title = f"{out[0]}{between}{sample[-1]}{above}{loss:.2f} / {float(raw.max()):.2f}"
         return _titled(ax, sample[0], title, drawing, fontsize=10)
 
-    return draw_each(draw, samples, outs, raws, losses, title="Prediction/Actual/Loss/Probability", **options)
+    heading = "Prediction/Actual/Loss/Probability"
+    return draw_each(draw, samples, outs, raws, losses, title=heading, lines=lines, **options)
 
 
 @plot_top_losses.register
