@@ -13,6 +13,11 @@ from laminar.text.columns import (
     JoinColumns,
     TextColumns,
 )
+from laminar.text.corpora import (
+    tokenize_df,
+    tokenize_folder,
+    tokenize_texts,
+)
 from laminar.text.data import (
     TextDataLoaders,
     TextLoadersOptions,
@@ -120,6 +125,10 @@ from laminar.text.special_tokens import (
     TK_WREP,
     UNK,
 )
+from laminar.text.subwords import (
+    PretrainedTokenizer,
+    SubwordTokenizer,
+)
 from laminar.text.text_learner import (
     LMLearner,
     TextLearner,
@@ -144,6 +153,11 @@ from laminar.text.words import (
 )
 
 __all__ = [
+    "tokenize_df",
+    "tokenize_folder",
+    "tokenize_texts",
+    "PretrainedTokenizer",
+    "SubwordTokenizer",
     "AWD_LSTM",
     "AWD_QRNN",
     "BOS",

@@ -130,7 +130,7 @@ class Tokenizer(Transform):
             return
         index = getattr(getattr(items, "items", None), "index", None)
         check_texts(texts, None if index is None or callable(index) else index)
-        if hasattr(self.tok, "trained"):
+        if hasattr(self.tok, "trained_on"):
             training = self.texts_of(getattr(items, "train", items))
             self._train(texts if training is None else training)
         keys = keys_of(texts)
@@ -146,7 +146,7 @@ class Tokenizer(Transform):
         """Let the tokenizer learn from texts; the one that was given stays as it is."""
         read = (text if isinstance(text, str) else read_text(text, self.encoding) for text in texts)
         learn: Any = self.tok
-        self.tok = learn.trained(rule_by_rule(read, self.process.rules))
+        self.tok = learn.trained_on(rule_by_rule(read, self.process.rules))
         self.process = TokenizeWithRules(self.tok, self.rules, self.post_rules)
 
     def texts_of(self, items: Any) -> Sequence[Any] | None:
