@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self, TypedDict, Unpack
 
-import numpy as np
 import torch
 from torch import nn
 from torch.optim import Optimizer
@@ -15,13 +14,14 @@ from torch.optim import Optimizer
 from laminar import __version__
 from laminar.callbacks.checkpoint import Checkpoint
 from laminar.callbacks.checkpoint_folder import TrainingState
-from laminar.callbacks.schedule import ParamScheduler, SchedCos, combine_scheds, combined_cos
+from laminar.callbacks.schedule import ParamScheduler, combined_cos
 from laminar.core.errors import ConfigError, describe
 from laminar.core.lengths import FitLength
 from laminar.learner.callback_list import Callbacks, as_list
 from laminar.learner.check import check_contract, check_trainable
 from laminar.learner.course import Course, course_of
 from laminar.learner.freezing import freeze_groups
+from laminar.learner.rates import Moms, check_momenta, restarts, rise_and_fall
 from laminar.learner.resuming import ResumeFrom, where_to_start
 from laminar.learner.same_training import described
 from laminar.learner.state import gathered
@@ -38,10 +38,9 @@ from laminar.optim.groups import (
     spread,
 )
 
-__all__ = ["FineTuneOptions", "Fitting", "Moms"]
+__all__ = ["FineTuneOptions", "Fitting"]
 
 Rate = float | Sequence[float] | slice | None
-Moms = tuple[float, float, float]
 
 
 class FineTuneOptions(TypedDict, total=False):
@@ -246,11 +245,8 @@ class Fitting(Transactional):
                 or one of them, or a `Resume` that says what may be different.
         """
         moms = self.moms if moms is None else moms
-        _check_curve(pct_start, div=div, div_final=div_final)
-        if len(moms) != 3:
-            raise ConfigError(f"moms={moms}: three numbers are needed: momentum at start, middle and end.")
-        high = self._rates(lr_max, reset_opt)
-        scheds: dict[str, Any] = {"lr": combined_cos(pct_start, *_divided(high, div, 1, div_final))}
+        check_momenta(moms)
+        scheds: dict[str, Any] = {"lr": rise_and_fall(self._rates(lr_max, reset_opt), pct_start, div, div_final)}
         if "mom" in hyper_names(self._ready_opt()) and any(get_hyper(self._ready_opt(), "mom")):
             scheds["mom"] = combined_cos(pct_start, *moms)
         self.fit(n_epoch, wd=wd, cbs=[ParamScheduler(scheds), *as_list(cbs)], start_epoch=start_epoch, resume=resume)
@@ -282,9 +278,7 @@ class Fitting(Transactional):
             resume: go on where the same call was interrupted, as its `Checkpoint` has it: True, a folder of checkpoints
                 or one of them, or a `Resume` that says what may be different.
         """
-        _check_curve(pct_start, div_final=div_final)
-        rates = self._rates(lr, reset_opt)
-        scheds = {"lr": combined_cos(pct_start, *_divided(rates, 1, 1, div_final))}
+        scheds = {"lr": rise_and_fall(self._rates(lr, reset_opt), pct_start, 1.0, div_final)}
         self.fit(n_epoch, wd=wd, cbs=[ParamScheduler(scheds), *as_list(cbs)], start_epoch=start_epoch, resume=resume)
 
     @transaction
@@ -322,10 +316,7 @@ class Fitting(Transactional):
             if not isinstance(count, int) or count < 1:
                 raise ConfigError(f"fit_sgdr({name}={count!r}): a whole number of 1 or more is needed.")
         lengths = [cycle_len * cycle_mult**number for number in range(n_cycles)]
-        rates = self._rates(lr_max, reset_opt)
-        high = _divided(rates, 1)[0]
-        cycle = SchedCos(high, np.zeros_like(high))
-        scheds = {"lr": combine_scheds([length / sum(lengths) for length in lengths], [cycle] * n_cycles)}
+        scheds = {"lr": restarts(self._rates(lr_max, reset_opt), lengths)}
         self.fit(
             sum(lengths), wd=wd, cbs=[ParamScheduler(scheds), *as_list(cbs)], start_epoch=start_epoch, resume=resume
         )
@@ -380,24 +371,6 @@ class Fitting(Transactional):
         if known is None or known[1] != checked[1] or list(map(id, known[0])) != list(map(id, parts)):
             check_contract(self, self.metrics)
             self._checked = checked
-
-
-def _check_curve(pct_start: float, **divisors: float) -> None:
-    """Refuse a share that is none, and a learning rate divided by nothing.
-
-    Raises:
-        ConfigError: it is so.
-    """
-    if not 0 <= pct_start <= 1:
-        raise ConfigError(f"pct_start={pct_start}: a share of the training, 0 to 1, is needed.")
-    for name, divisor in divisors.items():
-        if not divisor > 0:
-            raise ConfigError(f"{name}={divisor}: the learning rate is divided by it; a number above 0 is needed.")
-
-
-def _divided(rates: list[float], *divisors: float) -> list[Any]:
-    """The rates over each divisor: a number where there is one group, a list where there are several."""
-    return [rates[0] / d if len(rates) == 1 else [rate / d for rate in rates] for d in divisors]
 
 
 @contextmanager

@@ -20,12 +20,12 @@ from laminar.learner import inference, lr_find, saving
 from laminar.learner.callback_list import Callbacks
 from laminar.learner.checkup import CheckUp, check_up
 from laminar.learner.export import ModelRecipe, export_learner
-from laminar.learner.fitting import Moms
 from laminar.learner.formats import FORMATS, export_format
 from laminar.learner.golden import N_GOLDEN
 from laminar.learner.losses_for import known_loss, loss_for
 from laminar.learner.plan import Planner
 from laminar.learner.predicting import Predicting
+from laminar.learner.rates import Moms
 from laminar.learner.summary import ModelSummary, summarize
 from laminar.nn.calling import makes_own_loss
 from laminar.nn.decoding import loss_name
