@@ -130,7 +130,7 @@ def replace_all_caps(text: str) -> str:
     >>> replace_all_caps("I like NASA")
     'i like xxup nasa'
     """
-    return _ALL_CAPS.sub(lambda found: _marked(TK_UP, found[0]), text)
+    return _ALL_CAPS.sub(_marked_up, text)
 
 
 @local
@@ -140,11 +140,17 @@ def replace_maj(text: str) -> str:
     >>> replace_maj("Jack and Jill")
     'xxmaj jack and xxmaj jill'
     """
-    return _CAPITALISED.sub(lambda found: _marked(TK_MAJ, found[0]), text)
+    return _CAPITALISED.sub(_marked_maj, text)
 
 
-def _marked(mark: str, word: str) -> str:
-    return f"{mark} {word.lower()}" if len(word) > 1 else word.lower()
+def _marked_up(found: re.Match[str]) -> str:
+    word = found[0].lower()
+    return f"{TK_UP} {word}" if len(word) > 1 else word
+
+
+def _marked_maj(found: re.Match[str]) -> str:
+    word = found[0].lower()
+    return f"{TK_MAJ} {word}" if len(word) > 1 else word
 
 
 @deterministic
