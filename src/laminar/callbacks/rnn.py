@@ -93,8 +93,8 @@ class RNNCallback(Callback):
         self.learn.pred, self.raw_out, self.out = _parts(self.pred)
 
     def read(self, output: Any) -> Any:
-        """The predictions in a model's output; nothing is kept."""
-        return _parts(output)[0]
+        """The predictions in a model's output, or the output if it has no other parts; nothing is kept."""
+        return _parts(output)[0] if isinstance(output, tuple | list) else output
 
     def cleanup_fit(self) -> None:
         """Let go of the last batch."""

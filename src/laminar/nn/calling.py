@@ -19,25 +19,35 @@ def call_model(model: nn.Module, inputs: tuple[Any, ...]) -> Any:
     """The model's outputs for the inputs of a batch.
 
     A single input that is a dict is given by name to a model whose ``forward`` has such names (those it does not have
-    are left out), and as it is to any other.
+    are left out), and as it is to any other. Of what a model returns beside its predictions for a callback to use, it
+    tells what the predictions are by a method ``main_output``.
     """
-    if len(inputs) == 1 and type(inputs[0]) is dict:
-        by_name = named_inputs(model, inputs[0])
-        if by_name is not None:
-            return model(**by_name)
-    return model(*inputs)
+    by_name = named_inputs(model, inputs[0]) if len(inputs) == 1 and type(inputs[0]) is dict else None
+    output = model(*inputs) if by_name is None else model(**by_name)
+    main_output = getattr(model, "main_output", None)
+    return main_output(output) if callable(main_output) else output
 
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside; each layer's own mode comes back."""
+    """Evaluation mode inside; each layer's own mode comes back.
+
+    A model that remembers from call to call (``get_state``, ``set_state``, ``reset``) begins with nothing, and
+    afterwards remembers what it did before.
+    """
     modes = {part: part.training for part in model.modules()}
+    tell, take, forget = (getattr(model, name, None) for name in ("get_state", "set_state", "reset"))
+    state = tell() if callable(tell) else None
     model.eval()
     try:
+        if callable(take) and callable(forget):
+            forget()
         yield
     finally:
         for part, mode in modes.items():
             part.training = mode
+        if callable(take) and callable(forget):
+            take(state)
 
 
 def named_inputs(model: nn.Module, batch: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -137,20 +137,10 @@ def generate(
 
 @contextmanager
 def _remembering(model: nn.Module) -> Iterator[None]:
-    """A model that begins with nothing, remembers from call to call, and afterwards knows what it knew before."""
-    reset, tell, take = (getattr(model, name, None) for name in ("reset", "get_state", "set_state"))
-    before = tell() if callable(tell) else None
-    if callable(reset):
-        reset()
-    try:
-        with ExitStack() as stack:
-            for part in model.modules():
-                remember = getattr(part, "remembering", None)
-                if callable(remember):
-                    stack.enter_context(remember())
-            yield
-    finally:
-        if callable(take):
-            take(before)
-        elif callable(reset):
-            reset()
+    """A model that remembers from call to call, also one that otherwise does not."""
+    with ExitStack() as stack:
+        for part in model.modules():
+            remember = getattr(part, "remembering", None)
+            if callable(remember):
+                stack.enter_context(remember())
+        yield

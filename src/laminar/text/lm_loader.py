@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from laminar.core.errors import ConfigError, DataError
+from laminar.core.pipeline import Pipeline
 from laminar.core.random import permutation, random_generator
 from laminar.core.types import LMTensorText, TensorText
 from laminar.data.fetching import BatchRequest, Fetched
 from laminar.data.loader import DataLoader
 from laminar.data.orders import SortedDL
 from laminar.data.transforms import ToTensor
+from laminar.text.padding import Pad_Chunk
 from laminar.text.streams import Stream, TextPlaces, text_lengths, text_places
 
 __all__ = ["LMDataLoader", "SortedTextDL"]
@@ -174,7 +176,24 @@ class LMDataLoader(DataLoader):
 
 
 class SortedTextDL(SortedDL):
-    """`SortedDL` that knows the lengths of texts from their tokenizer, where they have been tokenized already."""
+    """`SortedDL` that knows the lengths of texts from their tokenizer, where they have been tokenized already.
+
+    Args:
+        dataset: see `DataLoader`.
+        bs: texts in a batch.
+        seq_len: words in a piece, for a `Pad_Chunk` among the steps before a batch is made; None leaves it as it is.
+        **options: see `SortedDL`.
+    """
+
+    def __init__(self, dataset: Any, bs: int = 64, *, seq_len: int | None = None, **options: Any) -> None:
+        self.seq_len = seq_len
+        if seq_len is not None:
+            steps = Pipeline(options.get("before_batch")).transforms
+            options["before_batch"] = [
+                Pad_Chunk(step.pad_idx, step.pad_first, seq_len) if isinstance(step, Pad_Chunk) else step
+                for step in steps
+            ]
+        super().__init__(dataset, bs, **options)
 
     def lengths(self) -> Sequence[float]:
         """The length of each text."""

@@ -61,6 +61,10 @@ class TextEncoder(nn.Module, ABC):
 class SequentialRNN(nn.Sequential):
     """Encoder and decoder, or encoder and head, one after the other; forgets when told to."""
 
+    def main_output(self, output: Any) -> Any:
+        """The predictions, without the features that penalties look at (see `RNNCallback`)."""
+        return output[0] if isinstance(output, tuple) else output
+
     def get_state(self) -> State | None:
         """What the encoder remembers of the texts so far."""
         tell = getattr(self[0], "get_state", None)
