@@ -1,6 +1,7 @@
 """`Learner`: the training loop and everything that is done with a model and its data."""
 
 from laminar.core.lengths import Batches, Minutes
+from laminar.learner.ensemble import ensemble
 from laminar.learner.fitting import FineTuneOptions
 from laminar.learner.learner import Learner, LearnerOptions
 from laminar.learner.loading import load_learner
@@ -17,6 +18,7 @@ __all__ = [
     "synth_dbunch",
     "synth_learner",
     "Learner",
+    "ensemble",
     "LearnerOptions",
     "FineTuneOptions",
     "Batches",
