@@ -260,7 +260,7 @@ def show_points(points: Tensor, ctx: Any = None, **kwargs: Any) -> Any:
     """Draw ``[n, 2]`` (x, y) pixels as dots."""
     ax = plt.subplots()[1] if ctx is None else ctx
     xy = torch.Tensor.numpy(points.detach().cpu().as_subclass(Tensor)).reshape(-1, 2)
-    ax.scatter(xy[:, 0], xy[:, 1], **{"s": 10, "marker": ".", "c": "r", **kwargs})
+    ax.scatter(xy[:, 0], xy[:, 1], **{"s": 30, "marker": ".", "c": "r", **kwargs})
     return ax
 
 
