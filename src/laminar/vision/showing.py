@@ -69,7 +69,7 @@ def plot_worst_labels(
     def draw(ax: Any, sample: tuple[Any, ...], out: tuple[Any, ...], loss: float, **drawing: Any) -> Any:
         return _titled(ax, sample[0], f"{out[0]}\n{sample[-1]}\n{loss:.2f}", drawing, fontsize=10)
 
-    return draw_each(draw, samples, outs, losses, title="Prediction/Actual/Loss", **options)
+    return draw_each(draw, samples, outs, losses, title="Prediction/Actual/Loss", lines=3, **options)
 
 
 def _titled(ax: Any, picture: Any, title: str, drawing: dict[str, Any], **text: Any) -> Any:
