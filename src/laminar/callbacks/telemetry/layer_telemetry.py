@@ -67,6 +67,7 @@ class LayerTelemetry(Pictures, Callback):
     order = 7  # gradients of the loss, before they are clipped
     run_valid = False
     passes = ("fit",)
+    allow_several = True  # one for each question
 
     def __init__(
         self,
