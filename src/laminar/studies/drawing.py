@@ -46,11 +46,19 @@ def draw_study(runs: Sequence[StudyRun], path: str | Path | None = None, layer: 
             found = [run for run in runs if run.treatment == treatment and run.batch_norm == batch_norm]
             style = {"color": f"C{number}", "linestyle": "--" if "follows" in treatment else "-"}
             for ax, name in ((row[0], "norms"), (row[1], "rates")):
-                values = np.mean([getattr(run, name)[layer] for run in found], axis=0)
-                ax.plot(found[0].batches, values, label=treatment, linewidth=1.6, **style)
+                length = min(len(run.batches) for run in found)  # shorter where a run has diverged
+                values = np.mean([getattr(run, name)[layer][:length] for run in found], axis=0)
+                ax.plot(found[0].batches[:length], values, label=treatment, linewidth=1.6, **style)
             accuracies = [100 * run.accuracy for run in found]
             row[2].plot(accuracies, [number] * len(found), "o", color=f"C{number}", alpha=0.5)
-            row[2].plot(np.mean(accuracies), number, "|", color=f"C{number}", markersize=22, markeredgewidth=2.5)
+            row[2].plot(
+                np.nanmean(accuracies) if not np.isnan(accuracies).all() else np.nan,
+                number,
+                "|",
+                color=f"C{number}",
+                markersize=22,
+                markeredgewidth=2.5,
+            )
         row[0].set(title=f"norm of the weights, {where}", xlabel="batch", yscale="log")
         row[1].set(title=f"effective learning rate, {where}", xlabel="batch", yscale="log")
         row[2].set(title=f"validation accuracy, %, {where}", ylim=(len(treatments) - 0.5, -0.5))

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from laminar.callbacks.base import Callback
 from laminar.callbacks.recorder import Recorder
 from laminar.callbacks.telemetry.layer_telemetry import LayerTelemetry
-from laminar.core.errors import DataError
+from laminar.core.errors import DataError, TrainingError
 from laminar.core.seed import set_seed
 from laminar.data.external import untar_data
 from laminar.data.glyphs import glyph_item
@@ -63,8 +63,8 @@ class Plan:
         lr: learning rate with batch norm.
         lr_without_norm: and without.
         momentum: of SGD.
-        little: weight decay, added to the gradient. It halves a weight in about 0.7 / (lr * decay) steps, so a short
-            study needs more of it than the usual 5e-4, which is for tens of thousands of steps.
+        little: weight decay, added to the gradient. Alone it would halve a weight in about
+            0.7 (1 - momentum) / (lr * decay) steps: of the default, 140 for much, 1400 for little.
         much: the same.
         bs: batch size.
         width: channels of the first convolution.
@@ -75,8 +75,8 @@ class Plan:
     lr: float = 0.1
     lr_without_norm: float = 0.02
     momentum: float = 0.9
-    little: float = 5e-3
-    much: float = 5e-2
+    little: float = 5e-4
+    much: float = 5e-3
     bs: int = 64
     width: int = 16
     every: int = 10
@@ -125,7 +125,7 @@ class Run:
         treatment: its name.
         batch_norm: whether norms follow the convolutions.
         seed: of weights and of the order of batches.
-        accuracy: on the validation set after the last epoch, 0 to 1.
+        accuracy: on the validation set after the last epoch, 0 to 1; NaN if weights were no numbers any more.
         train_loss: of each epoch, smoothed.
         batches: numbers of the sampled batches.
         norms: norm of each convolution's weights at these, ``[layers][samples]``.
@@ -297,14 +297,18 @@ def train(
     for group in opt.param_groups:
         decays = any(p is weight for p in group["params"] for weight in weights)
         group["weight_decay"] = getattr(plan, treatment.decay) if treatment.decay and decays else 0.0
-    learn.fit(plan.epochs, lr)
+    diverged = False
+    try:
+        learn.fit(plan.epochs, lr)
+    except TrainingError:
+        diverged = True
     record, recorder = telemetry.record, learn.recorder
     of_weights = [[record.series(name, "weights", stat) for name in convs] for stat in stats["weights"]]
     return Run(
         treatment.name,
         batch_norm,
         seed,
-        float(recorder.values[-1][-1]),
+        math.nan if diverged else float(recorder.values[-1][-1]),
         [float(row[0]) for row in recorder.values],
         of_weights[0][0].batches.tolist(),
         [series.values.tolist() for series in of_weights[0]],
@@ -334,7 +338,7 @@ def run_all(pictures: Pictures, plan: Plan, seeds: Sequence[int], say: Any = pri
                     by_decay[treatment.decay] = run
                 runs.append(run)
                 norm = "batch norm" if batch_norm else "no norm"
-                result = f"accuracy {run.accuracy:.4f}  loss {run.train_loss[-1]:.4f}"
+                result = f"accuracy {run.accuracy:.4f}  loss {[math.nan, *run.train_loss][-1]:.4f}"
                 say(f"{norm:<11} seed {seed}  {treatment.name:<20} {result}")
     return [replace(run, every_norm=[]) for run in runs]
 
@@ -361,6 +365,8 @@ def table(runs: Sequence[Run]) -> str:
     lines = ["| | with batch norm | without |", "|---|---|---|"]
 
     def cell(values: Sequence[float], signed: bool = False) -> str:
+        if lost := sum(map(math.isnan, values)):
+            return f"{lost} of {len(values)} diverged"
         mean, half = with_interval(values)
         return f"{100 * mean:{'+' if signed else ''}.1f} ± {100 * half:.1f}"
 
