@@ -12,7 +12,10 @@ NO_STEPS = {"Augment", "DeterministicDraw", "PadMode", "ResizeMethod"}  # what s
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
-PAGES = ["data.md", "sources.md", "types.md", "training.md", "vision.md", "augmentation.md", "export.md", "text.md"]
+PAGES = [
+    *["data.md", "sources.md", "types.md", "training.md", "vision.md", "augmentation.md", "interpretation.md"],
+    *["export.md", "text.md"],
+]
 
 
 @pytest.mark.parametrize("page", PAGES)

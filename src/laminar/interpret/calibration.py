@@ -76,7 +76,7 @@ class Calibration:
         ax.plot(self.confidences[some].tolist(), self.accuracies[some].tolist(), "o", color="tab:red", markersize=4)
         ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="Probability of the decision", ylabel="Share that is right")
         ax.set_title(f"Expected calibration error {self.error:.3f}")
-        ax.legend(loc="upper left", frameon=False)
+        ax.legend(loc="upper left")
         return ax
 
 
