@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 # One thread for each test process: the processes already share the cores.
 PYTEST := OMP_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python -m pytest
 
-.PHONY: help demo test faults lint format names nbs docs pretrain pictures bench bench-finetune clean
+.PHONY: help demo test faults audit lint format names nbs docs pretrain pictures bench bench-finetune clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1|/' | awk -F'|' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -39,6 +39,10 @@ lint: $(VENV)/.dev  ## formatting, lint, types, direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+audit: $(VENV)/.dev  ## known weaknesses of the installed packages (asks the registry's service)
+	$(BIN)/python -m pip install --quiet "pip-audit>=2.7,<3"
+	$(BIN)/pip-audit --skip-editable --progress-spinner off
 
 format: $(VENV)/.dev  ## mend formatting and what ruff can mend by itself
 	$(BIN)/ruff check --fix-only --quiet .

@@ -1,6 +1,7 @@
 """What every test stands on: no window, no network, one thread, nothing left behind in the user's folders."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,18 @@ def own_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LAMINAR_HOME", str(folder))
         yield folder
+
+
+def refuse_the_network(event: str, args: tuple[Any, ...]) -> None:
+    """An audit hook: nothing but this machine is connected to, or asked for by name."""
+    host = args[1][0] if event == "socket.connect" and isinstance(args[1], tuple) else args[0] if args else None
+    if event in ("socket.connect", "socket.getaddrinfo") and isinstance(host, str | bytes):
+        name = host.decode() if isinstance(host, bytes) else host
+        if not (name in ("localhost", "::1", "", "0.0.0.0") or name.startswith("127.")):
+            raise OSError(f"a test reached for the network: {event} {name!r}")
+
+
+sys.addaudithook(refuse_the_network)
 
 
 @pytest.fixture(autouse=True)

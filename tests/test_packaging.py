@@ -1,9 +1,11 @@
 """What importing laminar costs and changes, and what its wheel holds."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -49,6 +51,18 @@ def run(program: str, *, cwd: Path | None = None) -> str:
 
 def modules_imported_by(statement: str) -> set[str]:
     return set(json.loads(run(f"{statement}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))")))
+
+
+def test_every_package_asked_for_is_a_release_from_the_registry_with_bounds() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    tools = {"dev", "docs", "notebook"}  # of those who work on laminar: newer ones are welcome
+    asked = [
+        *project["dependencies"],
+        *(line for extra, lines in extras.items() if extra not in tools for line in lines),
+    ]
+    bounded = re.compile(r"[a-zA-Z0-9_.\-]+(\[[a-z,]+\])?>=[\d.]+,(!=[\d.]+,)?<[\d.]+( *;.*)?")
+    assert [line for line in asked if not bounded.fullmatch(line)] == []
 
 
 def test_importing_laminar_alone_imports_nothing_heavy() -> None:
