@@ -63,8 +63,9 @@ def test_by_batches_rates_are_those_of_a_plain_loop(make_learner, name: str) -> 
 @pytest.mark.parametrize("name", FACTORIES)
 def test_by_epochs_rates_are_those_of_a_plain_loop(make_learner, name: str) -> None:
     learn = make_learner()
-    learn.fit(EPOCHS, 0.02, cbs=TorchScheduler(FACTORIES[name]))
-    expected = by_torch(FACTORIES[name], 0.02, EPOCHS)
+    factory = partial(OneCycleLR, max_lr=0.1, total_steps=EPOCHS) if name == "one cycle" else FACTORIES[name]
+    learn.fit(EPOCHS, 0.02, cbs=TorchScheduler(factory))
+    expected = by_torch(factory, 0.02, EPOCHS)
     assert learn.recorder.lrs == pytest.approx([rate for rate in expected for _ in range(BATCHES)])
 
 
@@ -163,3 +164,15 @@ def test_what_cannot_work_is_told(make_learner) -> None:
         learn.fit(1, cbs=TorchScheduler(partial(ReduceLROnPlateau, mode="max"), monitor="valid_loss"))
     with pytest.raises(ConfigError, match="must return a scheduler of torch's"):
         learn.fit(1, cbs=TorchScheduler(lambda opt: None))
+
+
+def test_pain_27_a_schedule_over_batches_that_is_stepped_by_epochs_is_told(make_learner) -> None:
+    learn = make_learner()
+    n = len(learn.dls[0])
+    with pytest.warns(UserWarning, match=rf"OneCycleLR is made for {2 * n} steps, and step='epoch' gives it 2"):
+        learn.fit(2, 0.01, cbs=TorchScheduler(partial(OneCycleLR, max_lr=0.1, total_steps=2 * n)))
+    learn.fit(2, 0.01, cbs=TorchScheduler(partial(OneCycleLR, max_lr=0.1, total_steps=2 * n), step="batch"))
+    with pytest.raises(
+        ConfigError, match=rf"OneCycleLR is made for 3 steps, and this fit has at least {n + 1} batches"
+    ):
+        learn.fit(2, 0.01, cbs=TorchScheduler(partial(OneCycleLR, max_lr=0.1, total_steps=3), step="batch"))

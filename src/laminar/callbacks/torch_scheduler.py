@@ -10,6 +10,7 @@ from typing import Any, Literal
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from laminar.callbacks.accumulate import GradientAccumulation
 from laminar.callbacks.base import Callback
 from laminar.callbacks.schedule import ParamScheduler
 from laminar.callbacks.tracker import ReduceLROnPlateau as EpochPlateau
@@ -71,8 +72,11 @@ class TorchScheduler(Callback):
         """Make the scheduler; go on with one whose state was loaded.
 
         Raises:
-            ConfigError: another scheduler sets the learning rate, there is no such column, or earlier epochs count as
-                done, whose steps are not known.
+            ConfigError: another scheduler sets the learning rate, there is no such column, the scheduler is made for
+                fewer batches, or earlier epochs count as done, whose steps are not known.
+
+        Warns:
+            UserWarning: the scheduler is made for more steps than the fit has epochs, and steps once in each.
         """
         if any("lr" in cb.scheds for cb in self.learn.cbs if isinstance(cb, ParamScheduler)):
             raise ConfigError(
@@ -102,6 +106,7 @@ class TorchScheduler(Callback):
             raise ConfigError(
                 f"TorchScheduler: the factory must return a scheduler of torch's, not {describe(scheduler)}."
             )
+        self._check_length(getattr(scheduler, "total_steps", None))
         if self.monitor is None:
             if isinstance(scheduler, ReduceLROnPlateau):
                 raise ConfigError(
@@ -114,6 +119,25 @@ class TorchScheduler(Callback):
             better = "smaller" if smaller else "larger"
             raise ConfigError(
                 f"TorchScheduler(monitor={self.monitor!r}): {better} is better, but the scheduler has mode={mode!r}."
+            )
+
+    def _check_length(self, planned: int | None) -> None:
+        """Compare the steps that a scheduler was made for with those it will be given."""
+        if planned is None:
+            return
+        name, n_epoch = type(self.scheduler).__name__, self.n_epoch
+        if self.step == "epoch" and planned > n_epoch:
+            warnings.warn(
+                f"{name} is made for {planned} steps, and step='epoch' gives it {n_epoch}: it will not come far. For a"
+                " step after each batch, TorchScheduler(..., step='batch').",
+                stacklevel=2,
+            )
+        accumulates = self.learn.get_cb(GradientAccumulation) is not None
+        at_least = (n_epoch - 1) * self.n_iter + 1  # the last part of a fit of `Batches` may be shorter
+        if self.step == "batch" and planned < at_least and not accumulates:
+            raise ConfigError(
+                f"{name} is made for {planned} steps, and this fit has at least {at_least} batches: it needs a larger"
+                " total_steps."
             )
 
     def after_batch(self) -> None:
