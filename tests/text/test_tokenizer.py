@@ -4,12 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from laminar.core import DataError
 from laminar.data import ColReader, ColSplitter, Datasets, Getter, TfmdLists, get_text_files
 from laminar.text.columns import TextColumns
 from laminar.text.numericalize import Numericalize, make_vocab
-from laminar.text.rules import lowercase
+from laminar.text.rules import fix_html, lowercase, replace_all_caps, replace_maj
 from laminar.text.tokenizer import Tokenizer
 from laminar.text.tokenizing import TokenizeWithRules, store_tokens
 from laminar.text.words import BaseTokenizer
@@ -32,6 +34,13 @@ def test_tokens_do_not_depend_on_the_number_of_processes(monkeypatch):
     assert here.lexicon.words == there.lexicon.words
     assert np.array_equal(here.numbers, there.numbers)
     assert [list(tokens) for tokens in here] == list(TokenizeWithRules()(TEXTS))
+
+
+@given(st.lists(st.text(st.sampled_from("aAbBßΣ  \n.!'U/x3"), max_size=25), max_size=5), st.booleans())
+@settings(max_examples=60)
+def test_whole_data_sets_get_the_tokens_that_single_texts_get(texts, usual):
+    process = TokenizeWithRules(rules=None if usual else [replace_maj, fix_html, replace_all_caps])
+    assert [list(tokens) for tokens in store_tokens(texts, process)] == [next(process([text])) for text in texts]
 
 
 def test_post_rules_may_make_one_token_of_two():

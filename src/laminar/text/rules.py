@@ -55,6 +55,12 @@ def local(rule: Rule) -> Rule:
     return deterministic(rule)
 
 
+def word_by_word(rule: Rule) -> Rule:
+    """Mark a rule that does to each word (what stands between white space) the same, wherever it is."""
+    rule.word_by_word = True  # type: ignore[attr-defined]  # a mark, read with getattr
+    return local(rule)
+
+
 @local
 def fix_html(text: str) -> str:
     """Put characters in place of what is left of HTML and of other people's tokenizers.
@@ -123,7 +129,7 @@ def rm_useless_spaces(text: str) -> str:
     return text
 
 
-@local
+@word_by_word
 def replace_all_caps(text: str) -> str:
     """Write words in capitals in small letters after ``xxup``; single letters without it.
 
@@ -133,7 +139,7 @@ def replace_all_caps(text: str) -> str:
     return _ALL_CAPS.sub(_marked_up, text)
 
 
-@local
+@word_by_word
 def replace_maj(text: str) -> str:
     """Write words that begin with a capital in small letters after ``xxmaj``; single letters without it.
 
@@ -223,6 +229,15 @@ def _applied_to_all(texts: list[str], rules: list[Rule]) -> list[str]:
         *(part.removeprefix("\n").removesuffix("\n") for part in middle),
         last.removeprefix("\n"),
     ]
+
+
+def divided(rules: Sequence[Rule]) -> tuple[Sequence[Rule], Sequence[Rule]]:
+    """Rules for texts, and those at the end that are for each word, of which the last may be `lowercase`."""
+    end = len(rules)
+    start = end - 1 if end and rules[-1] is lowercase else end
+    while start and getattr(rules[start - 1], "word_by_word", False):
+        start -= 1
+    return rules[:start], rules[start:]
 
 
 def decode_spec_tokens(tokens: Iterable[str]) -> list[str]:

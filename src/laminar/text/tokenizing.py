@@ -15,7 +15,8 @@ import numpy as np
 
 from laminar.core.errors import ConfigError, DataError
 from laminar.core.lazy import lazy_module
-from laminar.text.rules import Rule, apply_rules, default_post_rules, default_rules
+from laminar.text.rules import Rule, apply_rules, default_post_rules, default_rules, divided, lowercase
+from laminar.text.special_tokens import BOS
 from laminar.text.tokens import Lexicon, Numbers, TokenStore
 from laminar.text.words import WordTokenizer
 
@@ -66,8 +67,11 @@ class TokenizeWithRules:
     def numbered(self, texts: Sequence[str]) -> Portion:
         """The tokens of some texts as numbers of words in the order of their first appearance."""
         numbering = _Numbering()
-        number = numbering.__getitem__
-        rows = [list(map(number, tokens)) for tokens in self.tok(apply_rules(texts, self.rules))]
+        if isinstance(self.tok, WordTokenizer):
+            rows = _cut_by_word(texts, self.rules, self.tok, numbering)
+        else:
+            number = numbering.__getitem__
+            rows = [list(map(number, tokens)) for tokens in self.tok(apply_rules(texts, self.rules))]
         lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
         numbers = np.fromiter(itertools.chain.from_iterable(rows), dtype=np.int32, count=int(lengths.sum()))
         words = [self._finished(word) for word in numbering]
@@ -102,6 +106,36 @@ class _Numbering(dict[str, int]):
     def __missing__(self, word: str) -> int:
         number = self[word] = len(self)
         return number
+
+
+class _CutWords(dict[str, list[int]]):
+    """The numbers of a word's tokens after rules for words; most words have been seen before."""
+
+    def __init__(self, rules: Sequence[Rule], tok: WordTokenizer, numbering: _Numbering) -> None:
+        self.rules, self.tok, self.numbering = rules, tok, numbering
+
+    def __missing__(self, word: str) -> list[int]:
+        chunk = word
+        for rule in self.rules:
+            chunk = str.lower(chunk) if rule is lowercase else rule(chunk)
+        numbers = self[word] = [self.numbering[token] for part in chunk.split() for token in self.tok.cut(part)]
+        return numbers
+
+
+def _cut_by_word(
+    texts: Sequence[str], rules: Sequence[Rule], tok: WordTokenizer, numbering: _Numbering
+) -> list[list[int]]:
+    """The numbers of each text's tokens. Rules for words are applied once to each different word."""
+    first, for_words = divided(rules)
+    begins = [numbering[BOS]] if for_words and for_words[-1] is lowercase else []
+    cut = _CutWords(for_words, tok, numbering)
+    rows = []
+    for text in apply_rules(texts, first):
+        row = list(begins)
+        for word in text.split():
+            row += cut[word]
+        rows.append(row)
+    return rows
 
 
 def rule_by_rule(texts: Iterable[str], rules: Sequence[Rule]) -> Iterator[str]:

@@ -65,6 +65,10 @@ class WordTokenizer:
                 tokens += pieces[chunk]
             yield tokens
 
+    def cut(self, chunk: str) -> list[str]:
+        """The tokens of what stands between two white spaces."""
+        return self._pieces[chunk]
+
     def __getstate__(self) -> dict[str, Any]:
         return {"_pieces": _Pieces()}  # what is remembered stays here
 
