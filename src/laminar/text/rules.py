@@ -46,7 +46,6 @@ _ALL_CAPS = re.compile(r"[A-Z](?<!\S.)[^a-z\s]*(?!\S)")
 _CAPITALISED = re.compile(r"[A-Z](?<!\S.)[^A-Z\s]*(?!\S)")
 _MOST = 1000  # repetitions that are written out
 _WORD = re.compile(r"\w+")
-_REPEATED_WORD = re.compile(r"(?:^|\s)(\w+)((?:\s+\1){2,})(?!\w)")
 
 
 def local(rule: Rule) -> Rule:
@@ -102,9 +101,12 @@ def replace_wrep(text: str) -> str:
     """
     words = text.split()
     doubled = itertools.compress(range(len(words) - 2), map(operator.eq, words, itertools.islice(words, 1, None)))
-    if not any(words[place + 2].startswith(words[place]) and _WORD.fullmatch(words[place]) for place in doubled):
-        return text  # the search below is slow
-    return _REPEATED_WORD.sub(lambda found: f" {TK_WREP} {len(found[2].split()) + 1} {found[1]} ", text)
+    tripled = {words[place] for place in doubled if words[place + 2].startswith(words[place])}
+    found = "|".join(re.escape(word) for word in sorted(tripled) if _WORD.fullmatch(word))
+    if not found:
+        return text  # as most are: searching for any repeated word would be slow
+    repeated = re.compile(rf"(?:^|\s)({found})((?:\s+\1){{2,}})(?!\w)")
+    return repeated.sub(lambda place: f" {TK_WREP} {len(place[2].split()) + 1} {place[1]} ", text)
 
 
 @local
@@ -136,7 +138,7 @@ def replace_all_caps(text: str) -> str:
     >>> replace_all_caps("I like NASA")
     'i like xxup nasa'
     """
-    return _ALL_CAPS.sub(_marked_up, text)
+    return text if text.islower() else _ALL_CAPS.sub(_marked_up, text)
 
 
 @word_by_word
@@ -146,7 +148,7 @@ def replace_maj(text: str) -> str:
     >>> replace_maj("Jack and Jill")
     'xxmaj jack and xxmaj jill'
     """
-    return _CAPITALISED.sub(_marked_maj, text)
+    return text if text.islower() else _CAPITALISED.sub(_marked_maj, text)
 
 
 def _marked_up(found: re.Match[str]) -> str:
