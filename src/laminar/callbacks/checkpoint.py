@@ -87,7 +87,7 @@ class Checkpoint(Callback):
     @property
     def path(self) -> Path:
         """Where the checkpoints are."""
-        return Path(self.learn.path) / self.folder
+        return (Path(self.learn.path) / self.folder).absolute()
 
     @property
     def best_path(self) -> Path | None:
