@@ -18,6 +18,7 @@ PAGES = [
         "sources.md",
         "types.md",
         "training.md",
+        "telemetry.md",
         "vision.md",
         "augmentation.md",
         "interpretation.md",
