@@ -1,4 +1,4 @@
-"""Draw the pictures of docs/telemetry.md: a small residual network learns eight letters. ``python scripts/draw_telemetry.py``"""
+"""Draw the pictures of docs/telemetry.md: a small residual network learns eight letters."""
 
 from pathlib import Path
 from typing import Any
