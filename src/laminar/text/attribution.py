@@ -22,7 +22,7 @@ __all__ = ["TextAttribution", "token_attributions"]
 _FOR, _AGAINST = "34, 139, 34", "205, 50, 50"  # red, green, blue
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TextAttribution:
     """A text's tokens, with what each adds to a prediction: shown in colours in a notebook, as a list when printed.
 
@@ -46,6 +46,8 @@ class TextAttribution:
             for token, score in zip(self.tokens, self.scores, strict=True)
         ]
         return "\n".join([f"{self.label} ({self.output:+.3f})", *rows])
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         largest = max(map(abs, self.scores), default=0.0) or 1.0
