@@ -79,6 +79,7 @@ bench: $(PEERS)/.ready  ## loop, items, augmentation, import time ... beside the
 	$(PEERS)/bin/python benchmarks/loaders.py --rounds $(ROUNDS)
 	$(PEERS)/bin/python benchmarks/text.py --rounds $(ROUNDS) --data "$(TEXTS)"
 	$(PEERS)/bin/python benchmarks/telemetry.py --rounds $(ROUNDS)
+	$(PEERS)/bin/python benchmarks/text_models.py --rounds $(ROUNDS)
 	$(PEERS)/bin/python benchmarks/augment.py --rounds $(ROUNDS)
 	$(PEERS)/bin/python benchmarks/predict.py --rounds $(ROUNDS)
 	$(PEERS)/bin/python benchmarks/small_pictures.py --data "$(SMALL)"

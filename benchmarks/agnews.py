@@ -75,7 +75,10 @@ def run_with(text, args: argparse.Namespace, **extra) -> Result:
     prepared = time.perf_counter() - start - lm_seconds
     begun = time.perf_counter()
     if args.program == "transformer":
-        learn = text.text_classifier_learner(dls, text.TextTransformer, metrics=text.accuracy, path=folder)
+        sizes = {"emb_sz": 128, "n_heads": 4, "n_layers": 2}
+        learn = text.text_classifier_learner(
+            dls, text.TextTransformer, config=sizes, metrics=text.accuracy, path=folder
+        )
         learn.fit_one_cycle(args.epochs + 3, args.transformer_lr)
     else:
         learn = text.text_classifier_learner(
