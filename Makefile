@@ -51,8 +51,8 @@ format: $(VENV)/.dev  ## mend formatting and what ruff can mend by itself
 names: $(VENV)/.dev  ## write the list of public names anew, for the diff to show
 	$(BIN)/python tests/test_public_names.py
 
-nbs: $(VENV)/.dev  ## run every notebook from top to bottom
-	$(BIN)/jupyter-execute --timeout=300 --kernel_name=python3 $(ARGS) nbs/*.ipynb
+nbs: $(VENV)/.dev  ## run every notebook from top to bottom, two at a time
+	ls nbs/*.ipynb | OMP_NUM_THREADS=1 xargs -n 1 -P 2 $(BIN)/jupyter-execute --timeout=300 --kernel_name=python3 $(ARGS)
 
 docs: $(VENV)/.docs  ## build the pages into site/, any warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
