@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 import laminar.vision.all as star
+from laminar import basics
 from laminar.core.pipeline import Pipeline
 from laminar.core.types import TensorBBox, TensorImage, TensorMask, TensorPoint, plain
 from laminar.data.block import DataBlock
@@ -136,14 +137,18 @@ def test_a_transform_used_by_two_loaders_at_once_keeps_nothing() -> None:
 
 
 def test_pain_31_the_star_import_can_be_read_without_running_it() -> None:
-    tree = ast.parse(Path(star.__file__).read_text())
-    bound = {
-        alias.asname or alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
-    }
-    bound |= {alias.asname or alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
-    bound |= {node.targets[0].id for node in tree.body if isinstance(node, ast.Assign)}
-    assert "*" not in bound
-    assert set(star.__all__) <= bound
+    """Every name is written in an import, and in a list, of the module itself or of the one that it hands on whole."""
+    bound, listed, handed_on = set[str](), set[str](), list[str]()
+    for module in (star, basics):
+        tree = ast.parse(Path(module.__file__).read_text())
+        imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+        handed_on += [node.module for node in imports if node.names[0].name == "*"]
+        bound |= {alias.asname or alias.name for node in imports for alias in node.names}
+        assigned = {node.targets[0].id: node.value for node in tree.body if isinstance(node, ast.Assign)}
+        bound |= assigned.keys()
+        listed |= set(ast.literal_eval(assigned["__all__"]))
+    assert handed_on == ["laminar.basics"]
+    assert set(star.__all__) == listed <= bound
     assert (Path(star.__file__).parents[1] / "py.typed").exists()
 
 

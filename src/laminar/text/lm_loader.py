@@ -48,6 +48,7 @@ class LMDataLoader(DataLoader):
     Raises:
         ConfigError: an option that does not go with streams, or too few words for one batch.
 
+    >>> import torch
     >>> dl = LMDataLoader([torch.arange(9)], bs=2, seq_len=3)
     >>> [x.tolist() for x, y in dl]
     [[[4, 5, 6], [0, 1, 2]], [[7], [3]]]

@@ -43,6 +43,7 @@ def pad_chunk(
         seq_len: length of a piece.
         pad_len: length of the result.
 
+    >>> import torch
     >>> pad_chunk(torch.tensor([5, 6]), seq_len=3, pad_len=6)
     tensor([1, 1, 1, 5, 6, 1])
     """
