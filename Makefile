@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 # One thread for each test process: the processes already share the cores.
 PYTEST := OMP_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python -m pytest
 
-.PHONY: help demo test faults audit lint format names nbs docs pretrain pictures bench bench-finetune clean
+.PHONY: help demo test faults audit lint format names map nbs docs pretrain pictures bench bench-finetune clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1|/' | awk -F'|' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ format: $(VENV)/.dev  ## mend formatting and what ruff can mend by itself
 
 names: $(VENV)/.dev  ## write the list of public names anew, for the diff to show
 	$(BIN)/python tests/test_public_names.py
+
+map:  ## which file is for what, in its own words
+	@$(PYTHON) scripts/code_map.py
 
 nbs: $(VENV)/.dev  ## run every notebook from top to bottom, two at a time
 	ls nbs/*.ipynb | OMP_NUM_THREADS=1 xargs -n 1 -P 2 $(BIN)/jupyter-execute --timeout=300 --kernel_name=python3 $(ARGS)
