@@ -20,7 +20,7 @@ from torch.utils.data import TensorDataset
 from laminar.callbacks import Callback, Checkpoint
 from laminar.data import DataLoader, DataLoaders
 from laminar.learner import Learner
-from laminar.vision.models.xresnet import xresnet18
+from laminar.vision.models.xresnet import xresnet_small
 
 
 def trained(folder: Path, batches: int, every: int | None, size: int, bs: int) -> float:
@@ -29,7 +29,7 @@ def trained(folder: Path, batches: int, every: int | None, size: int, bs: int) -
     pictures = TensorDataset(torch.randn(bs * 8, 3, size, size), torch.randint(10, (bs * 8,)))
     train = DataLoader(pictures, bs, sampler=[number % (bs * 8) for number in range(bs * batches)])
     learn = Learner(
-        DataLoaders(train), xresnet18(n_out=10), nn.CrossEntropyLoss(), path=folder, default_cbs=False, check=False
+        DataLoaders(train), xresnet_small(n_out=10), nn.CrossEntropyLoss(), path=folder, default_cbs=False, check=False
     )
     cbs = [] if every is None else [Checkpoint("checkpoints", every, best=None)]
     learn.create_opt()
@@ -109,7 +109,7 @@ def main() -> None:
         times = {at: [resumed(root / f"at{at}", at, given.epoch) for _ in range(given.rounds)] for at in (early, late)}
     share = statistics.median(kept / plain - 1 for plain, kept in pairs)
     size = f"{given.batches} batches of {given.bs} pictures of {given.size} pixels"
-    print(f"xresnet18, {size}: {statistics.median(plain for plain, _ in pairs):.2f} s without checkpoints")
+    print(f"xresnet_small, {size}: {statistics.median(plain for plain, _ in pairs):.2f} s without checkpoints")
     print(f"a checkpoint every {given.every} batches, and one at the end, adds {share:+.1%} (median of {given.rounds})")
     for at, seconds in times.items():
         print(f"resuming after batch {at:,} of {given.epoch:,}: {statistics.median(seconds) * 1000:.0f} ms to the next")
