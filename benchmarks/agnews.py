@@ -3,7 +3,7 @@
 (a) `scratch`: AWD-LSTM as a classifier from random weights; (b) `ulmfit`: the same after training its encoder as a
 language model on the same training texts, with gradual unfreezing; (c) `transformer`: laminar's small Transformer from
 random weights. (a) and (b) run the same program in both frameworks: words by the same rules, the same sizes, dropouts,
-batches, learning rates and epochs. Every run has a process of its own. Time is the processor's, on one thread and without
+batches, learning rates and epochs. Every run has a process of its own. Time is the processor's, on one thread, without
 workers, of all training, validation after each epoch included; tokenizing is told apart.
 
 The table has the columns title, text, label and split (`train` or `valid`).

@@ -1,18 +1,17 @@
 """CIFAR-10 pictures as small files, from loading to the trained network, with laminar and with fastai.
 
 A folder or archive with `train/<class>/*.jpg` and `test/<class>/*.jpg` of 32 pixels, and a small CIFAR ResNet (He et
-al. 2015, option A) that goes on from weights in a safetensors file; aug_transforms, one cycle. Wall time is that of
-`fit_one_cycle`, validation included: at 32 pixels most of it is decoding, collation, augmentation and the loop. Compare
-`--workers 0` and `--workers 2`.
+al. 2015, option A) that goes on from weights in a safetensors file; aug_transforms, one cycle. Time (of the processor,
+without workers) is that of `fit_one_cycle`, validation included: at 32 pixels most of it is decoding, collation,
+augmentation and the loop. Compare `--workers 0` and `--workers 2`.
 """
 
 import argparse
-import time
 from pathlib import Path
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from turns import Result, take_turns, training_parser
+from turns import Result, clock, take_turns, training_parser
 
 
 class Block(nn.Module):
@@ -62,9 +61,9 @@ def network(weights: str) -> CifarResNet:
 
 def timed_fit(learn, args: argparse.Namespace) -> Result:
     """Train `learn` and report; both frameworks understand the same calls."""
-    start = time.perf_counter()
+    start = clock(args)
     learn.fit_one_cycle(args.epochs, args.lr)
-    seconds = time.perf_counter() - start
+    seconds = clock(args) - start
     loss, accuracy = learn.validate()
     return {"seconds": seconds, "loss": float(loss), "accuracy": float(accuracy)}
 

@@ -1,16 +1,16 @@
 """The same fine-tuning with laminar and with fastai: validation accuracy and wall time for each seed.
 
 Photos from a folder or archive with `train` and `validation`, ImageNet weights from a safetensors file,
-RandomResizedCrop and aug_transforms, one frozen epoch and `--epochs` unfrozen ones. Every run has a process of its own,
-and the two frameworks take turns. Wall time is that of `fine_tune`, validation after each epoch included.
+RandomResizedCrop and aug_transforms, one frozen epoch and `--epochs` unfrozen ones. Every run has a process of its
+own, and the two frameworks take turns. Time (of the processor, without workers) is that of `fine_tune`, validation
+after each epoch included.
 """
 
 import argparse
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-from turns import Result, take_turns, training_parser
+from turns import Result, clock, take_turns, training_parser
 
 ARCHITECTURES = ("squeezenet1_1", "mobilenet_v2", "resnet18")
 
@@ -25,9 +25,9 @@ def architecture_of(args: argparse.Namespace) -> str:
 
 def timed_fine_tune(learn, args: argparse.Namespace) -> Result:
     """Fine-tune `learn` and report; both frameworks understand the same two calls."""
-    start = time.perf_counter()
+    start = clock(args)
     learn.fine_tune(args.epochs)
-    seconds = time.perf_counter() - start
+    seconds = clock(args) - start
     loss, accuracy = learn.validate()
     return {"seconds": seconds, "loss": float(loss), "accuracy": float(accuracy)}
 

@@ -3,16 +3,16 @@
 A folder or archive of road scenes with `images/*.jpg`, `labels/*.png` (values are classes), `train.txt` and `val.txt`
 (names without ending) and `codes.txt`, as CamVid comes; its last class means nothing and is left out of loss and
 figure. A U-Net on MobileNetV2 with ImageNet weights from a safetensors file, aug_transforms; one frozen epoch and
-`--epochs` unfrozen ones. `--size` is the height of the pictures, whose sides are as 3 to 4. Wall time is that of
-`fine_tune`, validation after each epoch included; the figure is counted afterwards by the same lines for both.
+`--epochs` unfrozen ones. `--size` is the height of the pictures, whose sides are as 3 to 4. Time (of the processor,
+without workers) is that of `fine_tune`, validation after each epoch included; the figure is counted afterwards by the
+same lines for both.
 """
 
 import argparse
-import time
 from pathlib import Path
 
 import torch
-from turns import Result, take_turns, training_parser
+from turns import Result, clock, take_turns, training_parser
 
 
 def names_of(path: Path, split: str) -> list[str]:
@@ -35,9 +35,9 @@ def mask_of(file: Path) -> Path:
 
 def timed_fine_tune(learn, n_classes: int, args: argparse.Namespace) -> Result:
     """Fine-tune `learn` and report; both frameworks understand the same calls."""
-    start = time.perf_counter()
+    start = clock(args)
     learn.fine_tune(args.epochs, args.lr)
-    seconds = time.perf_counter() - start
+    seconds = clock(args) - start
     return {"seconds": seconds, **scores(learn, n_classes)}
 
 
