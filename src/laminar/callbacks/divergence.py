@@ -11,7 +11,7 @@ from torch import Tensor
 from laminar.callbacks.base import Callback
 from laminar.callbacks.events import CancelFitException
 from laminar.core.errors import ConfigError
-from laminar.metrics.base import MovingAverage
+from laminar.metrics.smoothing import MovingAverage
 
 __all__ = ["StopOnDivergence"]
 

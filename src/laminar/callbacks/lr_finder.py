@@ -11,7 +11,7 @@ import numpy as np
 from laminar.callbacks.base import Callback
 from laminar.callbacks.events import CancelFitException, CancelValidException
 from laminar.callbacks.schedule import SchedExp
-from laminar.metrics.base import MovingAverage
+from laminar.metrics.smoothing import MovingAverage
 from laminar.optim.groups import HyperSetter
 
 __all__ = ["LRFinder", "SuggestFunction", "minimum", "slide", "steep", "valley"]

@@ -10,7 +10,7 @@ from torch import Tensor
 from laminar.callbacks.base import Callback
 from laminar.core.device import find_bs
 from laminar.core.errors import ConfigError
-from laminar.metrics.base import MovingAverage
+from laminar.metrics.smoothing import MovingAverage
 
 __all__ = ["GradientNoiseScale"]
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from laminar.callbacks.base import Callback
 from laminar.core.device import find_bs, to_concat, to_detach
-from laminar.metrics.base import MetricSet
+from laminar.metrics.metric_set import MetricSet
 from laminar.nn.item_losses import item_losses
 
 __all__ = ["CollectDataCallback", "EvaluateCallback", "FetchPredsCallback", "GatherPredsCallback"]

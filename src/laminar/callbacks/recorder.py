@@ -13,9 +13,11 @@ from laminar.callbacks.base import Callback
 from laminar.callbacks.schedule import ParamScheduler
 from laminar.core.errors import ConfigError, TrainingError
 from laminar.core.lazy import lazy_module
-from laminar.metrics.base import AvgLoss, Metric, MetricSet, MovingAverage
+from laminar.metrics.base import AvgLoss, Metric
 from laminar.metrics.estimates import Estimate
 from laminar.metrics.making import mk_metric
+from laminar.metrics.metric_set import MetricSet
+from laminar.metrics.smoothing import MovingAverage
 
 __all__ = ["Recorder", "format_time"]
 

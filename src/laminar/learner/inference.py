@@ -23,8 +23,9 @@ from laminar.learner.callback_list import Callbacks, as_list
 from laminar.learner.loop import TrainingLoop
 from laminar.learner.model_input import loader_for_model, parts_of
 from laminar.learner.outputs import for_each_output, predictions
-from laminar.metrics.base import AvgLoss, MetricSet
+from laminar.metrics.base import AvgLoss
 from laminar.metrics.making import mk_metric
+from laminar.metrics.metric_set import MetricSet
 from laminar.nn.calling import evaluating
 from laminar.nn.decoding import activation_of, decodes_of
 

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from laminar.core.errors import ConfigError, describe
 from laminar.learner.loop import TrainingLoop
-from laminar.metrics.base import Metric, MetricSet, ValueMetric, function_name
+from laminar.metrics.base import Metric, ValueMetric, function_name
 from laminar.metrics.making import mk_metric
+from laminar.metrics.metric_set import MetricSet
 from laminar.metrics.weighing import ItemsMissingError
 
 __all__ = ["try_metrics"]

@@ -11,17 +11,13 @@ from laminar.metrics.agreement import (
 from laminar.metrics.base import (
     AvgLoss,
     AvgMetric,
-    AvgSmoothLoss,
     BatchState,
     Metric,
-    MetricSet,
-    MovingAverage,
     PairMetric,
     ValueMetric,
     mean_of_items,
     ratio,
     smaller_is_better,
-    smooth,
 )
 from laminar.metrics.classification import accuracy, accuracy_multi, accuracy_thresh_expand, error_rate, top_k_accuracy
 from laminar.metrics.collecting import AccumMetric, ActivationType, CollectingMetric, optim_metric, skm_to_fastai
@@ -32,14 +28,16 @@ from laminar.metrics.foreign import ForeignMetric
 from laminar.metrics.from_loss import LossMetric, LossMetrics
 from laminar.metrics.intervals import IntervalMetric, estimate, with_interval
 from laminar.metrics.making import mk_metric, mk_metrics
+from laminar.metrics.metric_set import MetricSet
 from laminar.metrics.probabilities import BrierScore, BrierScoreMulti
-from laminar.metrics.ranking import APScoreBinary, APScoreMulti, RocAuc, RocAucBinary, RocAucMulti, SpearmanCorrCoef
+from laminar.metrics.ranking import APScoreBinary, APScoreMulti, RocAuc, RocAucBinary, RocAucMulti
 from laminar.metrics.regression import (
     ExplainedVariance,
     ExpRootMeanSquaredPercentError,
     PearsonCorrCoef,
     R2Score,
     RootMeanSquaredError,
+    SpearmanCorrCoef,
     exp_rmspe,
     mae,
     mse,
@@ -61,6 +59,7 @@ from laminar.metrics.scores import (
     RecallMulti,
 )
 from laminar.metrics.segmentation import Dice, DiceMulti, JaccardCoeff, JaccardCoeffMulti, foreground_acc
+from laminar.metrics.smoothing import AvgSmoothLoss, MovingAverage, smooth
 from laminar.metrics.text import CorpusBLEUMetric, Perplexity, perplexity
 
 __all__ = [

@@ -9,30 +9,24 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from torch import Tensor
 
 from laminar.core.device import find_bs
-from laminar.core.errors import ConfigError, describe
 from laminar.core.state_data import is_data
-from laminar.metrics.estimates import Estimate
 
 __all__ = [
     "AvgLoss",
     "AvgMetric",
-    "AvgSmoothLoss",
     "BatchState",
     "Metric",
-    "MetricSet",
-    "MovingAverage",
     "PairMetric",
     "ValueMetric",
     "mean_of_items",
     "ratio",
     "smaller_is_better",
-    "smooth",
 ]
 
 
@@ -231,84 +225,6 @@ class AvgLoss(Metric):
         return "loss"
 
 
-def smooth(values: Iterable[float], beta: float = 0.98, average: float = 0.0, count: int = 0) -> list[float]:
-    """Moving averages of `values`, each divided by the weight it has gathered so that early ones are not too small.
-
-    Args:
-        values: numbers in order.
-        beta: share of the last average that is kept, 0 to 1.
-        average: the average to go on from, not divided.
-        count: how many values are in it.
-
-    >>> [round(v, 3) for v in smooth([1.0, 1.0, 2.0], beta=0.5)]
-    [1.0, 1.0, 1.571]
-    """
-    moving = MovingAverage(beta, average, count)
-    return [moving.add(value) for value in values]
-
-
-class MovingAverage:
-    """A moving average divided by the weight it has gathered, so that it is not too small in the beginning.
-
-    Args:
-        beta: share of the last average that is kept, 0 to 1.
-        total: the average to go on from, not divided.
-        count: how many values are in it.
-    """
-
-    def __init__(self, beta: float, total: Any = 0.0, count: int = 0) -> None:
-        self.beta, self.total, self.count = beta, total, count
-
-    def add(self, value: Any) -> Any:
-        """Take in a number or tensor; returns the average."""
-        self.total = self.total * self.beta + value * (1 - self.beta)
-        self.count += 1
-        return self.value
-
-    @property
-    def value(self) -> Any:
-        """The average so far; None of nothing."""
-        return self.total / (1 - self.beta**self.count) if self.count else None
-
-
-class AvgSmoothLoss(Metric):
-    """Moving average of the training loss, debiased.
-
-    Args:
-        beta: share of the last average that is kept, 0 to 1.
-    """
-
-    def __init__(self, beta: float = 0.98) -> None:
-        self.beta = beta
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget what was accumulated."""
-        self.average = MovingAverage(self.beta)
-
-    def accumulate(self, learn: Any) -> None:
-        """Take in this batch's loss, without waiting for the device."""
-        self.average.add(learn.loss.detach().mean())
-
-    @property
-    def value(self) -> Any:
-        """The average so far."""
-        return self.average.value
-
-    def state_dict(self) -> dict[str, Any]:
-        """The average."""
-        return {"total": self.average.total, "count": self.average.count}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on with an average."""
-        self.average = MovingAverage(self.beta, state["total"], state["count"])
-
-    @property
-    def name(self) -> str:
-        """``loss``."""
-        return "loss"
-
-
 class ValueMetric(Metric):
     """A column whose number a function gives at the end of the epoch: something another callback has computed.
 
@@ -332,85 +248,3 @@ class ValueMetric(Metric):
     def name(self) -> str:
         """The title."""
         return self.metric_name or function_name(self.func)
-
-
-class MetricSet:
-    """Several metrics that go through an epoch together.
-
-    Args:
-        metrics: the metrics.
-    """
-
-    def __init__(self, metrics: Iterable[Metric]) -> None:
-        self.metrics = list(metrics)
-
-    def reset(self) -> None:
-        """Begin an epoch."""
-        for metric in self.metrics:
-            metric.reset()
-
-    def accumulate(self, learn: BatchState) -> None:
-        """Take in one batch; an error gets a note with the metric's name and what it was given.
-
-        A batch that was cancelled before it had a loss counts for nothing.
-        """
-        if learn.pred is None or (learn.yb and learn.loss is None):
-            return
-        for metric in self.metrics:
-            try:
-                metric.accumulate(learn)
-            except Exception as error:
-                error.add_note(
-                    f"metric {metric.name}: predictions {describe(learn.pred)}, targets {describe(learn.yb)}"
-                )
-                raise
-
-    def state_dict(self) -> list[dict[str, Any]]:
-        """The state of each metric, in the middle of an epoch."""
-        return [metric.state_dict() for metric in self.metrics]
-
-    def load_state_dict(self, states: Iterable[dict[str, Any]]) -> None:
-        """Go on with what `state_dict` returned."""
-        for metric, state in zip(self.metrics, states, strict=False):
-            metric.load_state_dict(state)
-
-    @property
-    def names(self) -> list[str]:
-        """Titles of the columns, each of them once: a name that comes again gets ``_2``, ``_3``, ..."""
-        names: list[str] = []
-        for metric in self.metrics:
-            name, number = metric.name, 2
-            while name in names:
-                name, number = f"{metric.name}_{number}", number + 1
-            names.append(name)
-        return names
-
-    def values(self) -> list[float | None]:
-        """The values as plain numbers; an error gets a note with the metric's name."""
-        result: list[float | None] = []
-        for metric in self.metrics:
-            try:
-                result.append(_number(metric))
-            except Exception as error:
-                error.add_note(f"metric {metric.name}, computing its value at the end of the epoch")
-                raise
-        return result
-
-
-def _number(metric: Metric) -> float | None:
-    """The metric's value as a number; a kind of number that knows more (an `Estimate`) stays what it is.
-
-    Raises:
-        ConfigError: it gives several.
-    """
-    value = metric.value
-    if value is None or isinstance(value, Estimate):
-        return value
-    if getattr(value, "size", None) is not None and _count(value) != 1:
-        raise ConfigError(f"it gives {describe(value)}, where a column of the table takes one number. Average it.")
-    return float(value)
-
-
-def _count(value: Any) -> int:
-    """How many numbers a tensor or an array holds."""
-    return int(value.numel() if isinstance(value, Tensor) else value.size)

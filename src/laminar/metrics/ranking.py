@@ -1,4 +1,4 @@
-"""How well scores rank: areas under curves and correlation of ranks, over all predictions of an epoch."""
+"""How well scores rank: areas under curves, over all predictions of an epoch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ __all__ = [
     "RocAuc",
     "RocAucBinary",
     "RocAucMulti",
-    "SpearmanCorrCoef",
     "average_precision",
     "roc_auc",
 ]
@@ -348,60 +347,3 @@ class APScoreMulti(_Labels):
     def area(self, scores: Tensor, positive: Tensor, weights: Tensor | None) -> Tensor:
         """The mean precision of one label."""
         return average_precision(scores, positive, weights)
-
-
-class SpearmanCorrCoef(CollectingMetric):
-    """Correlation of the ranks of predictions and targets, -1 to 1. Equal numbers share the mean of their ranks.
-
-    Args:
-        axis: None: all numbers alike; 0: each output by itself over the items; 1: each item by itself over its
-            outputs. The latter two give the mean of those that vary.
-        nan_policy: what to do where a number is none: ``'propagate'``: the correlation is none either; ``'omit'``:
-            leave such pairs out; ``'raise'``: an error.
-
-    Raises:
-        ConfigError: another `axis` or `nan_policy`; with ``'raise'``, a number that is none.
-    """
-
-    title: ClassVar[str] = "spearmanr"
-    smaller_is_better = False
-
-    def __init__(self, axis: int | None = None, *, nan_policy: str = "propagate") -> None:
-        check_choice("SpearmanCorrCoef", "axis", axis, (None, 0, 1))
-        check_choice("SpearmanCorrCoef", "nan_policy", nan_policy, ("propagate", "omit", "raise"))
-        self.axis, self.nan_policy = axis, nan_policy
-        self.reset()
-
-    def prepare(self, preds: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Both as ``[items, outputs]``."""
-        given, true = flat_pairs(preds, targets)
-        return given.reshape(len(preds), -1), true.reshape(len(preds), -1)
-
-    def compute(self, preds: Tensor, targets: Tensor) -> Any:
-        """Compute the correlation; None where predictions or targets do not vary."""
-        given, true = preds.cpu(), targets.cpu()
-        if self.axis is None:
-            return self._correlation(given.reshape(-1), true.reshape(-1))
-        pairs = zip(given.T, true.T, strict=True) if self.axis == 0 else zip(given, true, strict=True)
-        each = [value for pair in pairs if (value := self._correlation(*pair)) is not None]
-        return torch.stack(each).mean() if each else None
-
-    def _correlation(self, given: Tensor, true: Tensor) -> Tensor | None:
-        known = ~(given.isnan() | true.isnan())
-        if not known.all():
-            if self.nan_policy == "raise":
-                raise ConfigError(f"SpearmanCorrCoef: {int((~known).sum())} of {len(known)} pairs hold NaN.")
-            if self.nan_policy == "propagate":
-                return torch.tensor(torch.nan)
-            given, true = given[known], true[known]
-        a, b = _ranks(given), _ranks(true)
-        a, b = a - a.mean(), b - b.mean()
-        both = (a.square().sum() * b.square().sum()).sqrt()
-        return (a * b).sum() / both if both > 0 else None
-
-
-def _ranks(values: Tensor) -> Tensor:
-    """The rank of each value, from 1; equal ones get the mean of theirs."""
-    _, place, counts = torch.unique(values, return_inverse=True, return_counts=True)
-    means: Tensor = counts.cumsum(0).double() - (counts - 1) / 2
-    return means[place]
