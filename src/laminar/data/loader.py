@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, Never, Self, Unpack
@@ -18,7 +16,7 @@ from laminar.data.bad_items import BadItem, BadItems, Origin
 from laminar.data.compact_names import compacted
 from laminar.data.fetching import BatchRequest, Fetched, Fetcher
 from laminar.data.items import distinct_items, is_stream
-from laminar.data.loader_options import Device, LoaderOptions, Transforms
+from laminar.data.loader_options import Device, LoaderOptions, Transforms, settings_of
 from laminar.data.looking import Given, LooksAtItems, Peeks
 from laminar.data.prefetch import copied_ahead
 from laminar.data.workers import Workers
@@ -111,7 +109,7 @@ class DataLoader(LooksAtItems):
         batch_size: int | None = None,
         **unknown: Never,
     ) -> None:
-        check_keywords(unknown, ["dataset", *_settings_of(DataLoader), "do_setup"], type(self).__name__)
+        check_keywords(unknown, ["dataset", *settings_of(DataLoader), "do_setup"], type(self).__name__)
         self.dataset = dataset
         self.bs, self.shuffle, self.drop_last, self._limit = batch_size or bs, shuffle, drop_last, n
         self.num_workers, self.sampler, self.seed = num_workers, sampler, seed
@@ -317,8 +315,8 @@ class DataLoader(LooksAtItems):
     def new(self, dataset: Any = None, **changes: Unpack[LoaderOptions]) -> Self:
         """A loader with the same settings but for `changes`; transforms count as set up, unless do_setup=True."""
         kind: Any = type(self)
-        check_keywords(changes, [*_settings_of(kind), "do_setup"], f"{kind.__name__}.new")
-        settings: dict[str, Any] = {name: getattr(self, name) for name in _settings_of(kind) if name != "n"}
+        check_keywords(changes, [*settings_of(kind), "do_setup"], f"{kind.__name__}.new")
+        settings: dict[str, Any] = {name: getattr(self, name) for name in settings_of(kind) if name != "n"}
         settings["n"] = self._limit
         other = type(self)(self.dataset if dataset is None else dataset, **{**settings, "do_setup": False, **changes})
         if dataset is None and _MAKES_TYPES.isdisjoint(changes):
@@ -379,25 +377,12 @@ def _only(samples: list[Any]) -> Any:
     return samples[0]
 
 
-@functools.cache
-def _settings_of(kind: type) -> tuple[str, ...]:
-    """The names of a loader class's arguments that are kept as attributes."""
-    left_out = ("self", "dataset", "do_setup", "batch_size")
-    names: dict[str, None] = {}
-    for base in kind.__mro__[: kind.__mro__.index(DataLoader) + 1]:  # a subclass hands its **options on
-        parameters = inspect.signature(base.__init__).parameters.values()  # type: ignore[misc]  # of the class given
-        names |= dict.fromkeys(
-            p.name for p in parameters if p.name not in left_out and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
-        )
-    return tuple(names)
-
-
 def own_settings(kind: Any) -> list[str]:
     """The names of the arguments that a class of loaders has besides those of `DataLoader`; none of anything else."""
     if not (isinstance(kind, type) and issubclass(kind, DataLoader)):
         return []
-    common = _settings_of(DataLoader)
-    return [name for name in _settings_of(kind) if name not in common]  # type: ignore[arg-type]  # classes can be hashed
+    common = settings_of(DataLoader)
+    return [name for name in settings_of(kind) if name not in common]  # type: ignore[arg-type]  # classes can be hashed
 
 
 def _pipeline(transforms: Transforms, split_idx: int | None) -> Pipeline:

@@ -1,7 +1,9 @@
-"""The keyword arguments of a loader."""
+"""The keyword arguments of a loader, and of kinds of loaders that have further ones."""
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, TypedDict
 
@@ -9,7 +11,7 @@ import torch
 
 from laminar.core.pipeline import Pipeline
 
-__all__ = ["Device", "LoaderOptions", "Transforms"]
+__all__ = ["Device", "LoaderOptions", "Transforms", "settings_of"]
 
 Transforms = Callable[[Any], Any] | Iterable[Callable[[Any], Any]] | Pipeline | None
 Device = torch.device | str | int | None
@@ -40,3 +42,18 @@ class LoaderOptions(TypedDict, total=False):
     do_setup: bool
     on_bad_item: Literal["raise", "skip"]
     bad_item_budget: float
+
+
+@functools.cache
+def settings_of(kind: type) -> tuple[str, ...]:
+    """Return the names of a loader class's arguments that are kept as attributes, its base classes' included."""
+    left_out = ("self", "dataset", "do_setup", "batch_size")
+    names: dict[str, None] = {}
+    for base in kind.__mro__:  # a subclass hands its **options on
+        if base is object or "__init__" not in vars(base):
+            continue
+        parameters = inspect.signature(base.__init__).parameters.values()  # type: ignore[misc]  # of the class given
+        names |= dict.fromkeys(
+            p.name for p in parameters if p.name not in left_out and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+        )
+    return tuple(names)

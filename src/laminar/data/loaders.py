@@ -25,10 +25,9 @@ from laminar.data.loader import DataLoader, own_settings
 from laminar.data.loader_options import Device, Transforms
 from laminar.data.options import LoadersOptions, TransformedLoadersOptions
 from laminar.data.outputs import get_c
+from laminar.data.similar import AnyLoader, loader_of, loader_of_nothing, on_device, set_up, with_more
 
 __all__ = ["DataLoaders", "loaders_of"]
-
-AnyLoader = DataLoader | ForeignLoader
 
 
 class SplitDatasets(Protocol):
@@ -77,7 +76,7 @@ class DataLoaders:
         own = [loader.device for loader in loaders if isinstance(loader, DecodingLoader) and loader.device is not None]
         target = torch.device(device) if device is not None else own[0] if own else default_device()
         self.loaders: list[AnyLoader] = [
-            _on_device(loader, target)
+            on_device(loader, target)
             if isinstance(loader, DecodingLoader)
             else ForeignLoader(loader, target, types, n_inp, vocab, targets)
             for loader in loaders
@@ -262,55 +261,18 @@ class DataLoaders:
             rm_type_tfms: leave out so many of the first transforms, in place of beginning by type.
         """
         model = self.loaders[min(1, len(self.loaders) - 1)]
-        if isinstance(model, ForeignLoader):
-            return model.with_batches(test_items)
-        if not hasattr(model.dataset, "test_set"):
-            raise ConfigError(
-                f"{type(model.dataset).__name__} cannot make new items of what it is given. "
-                "Build the loaders from Datasets or a DataBlock, or call the model yourself."
-            )
-        dataset = model.dataset.test_set(test_items, with_labels=with_labels, rm_type_tfms=rm_type_tfms)
-        bs = model.bs if bs is None else bs
-        if num_workers is None:
-            num_workers = model.num_workers if len(dataset) > (bs or 1) else 0
-        return model.new(
-            dataset, bs=bs, num_workers=num_workers, shuffle=False, drop_last=False, sampler=None, n=None,
-            split_idx=1, create_item=None, persistent_workers=False,
-            prefetch_factor=model.prefetch_factor if num_workers else None,
-        ).peeking_with(model).called(Origin("new items"))  # fmt: skip
+        return loader_of(test_items, model, with_labels, bs, num_workers, rm_type_tfms)
 
     def new_empty(self) -> Self:
         """The same transforms and settings without items."""
-        loaders = []
-        for loader in self.loaders:
-            if isinstance(loader, ForeignLoader) or not hasattr(loader.dataset, "new_empty"):
-                raise ConfigError(f"{loader!r} cannot be emptied: its items are made elsewhere")
-            loaders.append(
-                loader.new(
-                    loader.dataset.new_empty(),
-                    sampler=None,
-                    drop_last=False,
-                    shuffle=False,
-                    num_workers=0,
-                    prefetch_factor=None,
-                )
-            )
-            loaders[-1].remember_types(loader.types)
+        loaders = [loader_of_nothing(loader) for loader in self.loaders]
         return type(self)(*loaders, path=self.path, device=self.device)
 
     def with_tfms(self, batch_tfms: Transforms) -> Self:
         """New loaders over the same data with more batch transforms; these here stay as they are."""
         added = Pipeline(batch_tfms)
-        loaders: list[AnyLoader] = []
-        for loader in self.loaders:
-            if isinstance(loader, ForeignLoader):
-                other: AnyLoader = loader.with_batches(loader.batches)
-                other.add_tfms(added)
-            else:
-                other = loader.new()
-                other.add_tfms(added)
-            loaders.append(other)
-        _set_up(loaders[0], added)
+        loaders = [with_more(loader, added) for loader in self.loaders]
+        set_up(loaders[0], added)
         others = copy.copy(self)
         others.loaders = loaders
         return others
@@ -398,25 +360,3 @@ def loaders_of(
     subsets = [dsets.subset(i) for i in range(dsets.n_subsets)]
     loaders, device = build_loaders(subsets, dsets.dl_type, bs, options)
     return DataLoaders(*loaders, path=path, device=device)
-
-
-def _on_device(loader: AnyLoader, device: torch.device) -> AnyLoader:
-    """The loader itself if its batches go there, else another one whose batches do."""
-    if loader.device == device:
-        return loader
-    return (
-        loader.with_batches(loader.batches).to(device)
-        if isinstance(loader, ForeignLoader)
-        else loader.new(device=device)
-    )
-
-
-def _set_up(loader: AnyLoader, added: Pipeline) -> None:
-    """Let transforms that were added to a loader learn from its batches, as these are before each."""
-    for transform in added:
-        steps = loader.after_batch.transforms
-        loader.after_batch.transforms = steps[: steps.index(transform)]
-        try:
-            transform.setup(loader)
-        finally:
-            loader.after_batch.transforms = steps
