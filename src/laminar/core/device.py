@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from laminar.core.errors import ConfigError
+from laminar.core.named_tensors import NamedTensors
 
 __all__ = [
     "default_device",
@@ -55,7 +56,8 @@ def apply(func: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:
     if isinstance(x, tuple | list):
         return type(x)(apply(func, part, *args, **kwargs) for part in x)
     if isinstance(x, dict):
-        return {key: apply(func, part, *args, **kwargs) for key, part in x.items()}
+        parts = {key: apply(func, part, *args, **kwargs) for key, part in x.items()}
+        return type(x)(parts) if isinstance(x, NamedTensors) else parts
     return func(x, *args, **kwargs)
 
 

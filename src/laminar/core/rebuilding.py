@@ -18,6 +18,7 @@ from torch import Tensor
 
 from laminar.core.annotations import expected_arguments, fits
 from laminar.core.errors import ConfigError, DataError, MissingExtraError, describe, suggest
+from laminar.core.named_tensors import NamedTensors
 from laminar.core.pipeline import Pipeline
 from laminar.core.recipe import Json, qualified_name
 from laminar.core.transform import Transform
@@ -224,7 +225,7 @@ def _is_transform(thing: Any) -> bool:
 def _is_step(thing: Any) -> bool:
     """Whether a pipeline may call it: a type of value, or a function marked as drawing nothing; not any function."""
     if isinstance(thing, type):
-        return hasattr(thing, "show") or issubclass(thing, Tensor)
+        return hasattr(thing, "show") or issubclass(thing, Tensor | NamedTensors)
     return bool(getattr(thing, "deterministic", False))
 
 

@@ -18,6 +18,8 @@ from torch._C import DisableTorchFunctionSubclass  # torch's documented way to w
 from torch.nn.utils.rnn import pad_sequence
 from torchvision.tv_tensors import TVTensor
 
+from laminar.core.named_tensors import NamedTensors
+
 __all__ = [
     "TensorBase",
     "cast",
@@ -209,7 +211,7 @@ def plain(value: Any) -> Any:
         return type(value)(*map(plain, value))
     if isinstance(value, tuple | list):  # a user's class of tuples, too
         return type(value)(map(plain, value))
-    if type(value) is dict:
+    if type(value) is dict or isinstance(value, NamedTensors):
         return {key: plain(part) for key, part in value.items()}
     return value
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from laminar.core.errors import DataError, describe
+from laminar.core.named_tensors import NamedTensors
 from laminar.core.types import TensorImageBase, TensorMask, cast, common_metadata, plain
 
 __all__ = ["collate", "uncollate", "first_items"]
@@ -182,6 +183,8 @@ def first_items(batch: Any, count: int | None) -> Any:
         return type(batch)(*(first_items(part, count) for part in batch))
     if isinstance(batch, tuple | list):
         return type(batch)(first_items(part, count) for part in batch)
+    if isinstance(batch, NamedTensors):
+        return batch.map(lambda part: first_items(part, count))
     if isinstance(batch, Mapping):
         return {key: first_items(part, count) for key, part in batch.items()}
     if dataclasses.is_dataclass(batch) and not isinstance(batch, type):
@@ -207,6 +210,8 @@ def uncollate(batch: Any) -> list[Any]:
         if isinstance(batch, tuple) and hasattr(batch, "_fields"):
             return [type(batch)(*row) for row in rows]
         return [type(batch)(row) for row in rows]
+    if isinstance(batch, NamedTensors):
+        return list(batch.uncollate())
     if isinstance(batch, Mapping):
         columns = [uncollate(part) for part in batch.values()]
         return [dict(zip(batch, row, strict=True)) for row in zip(*columns, strict=False)]

@@ -97,6 +97,18 @@ from laminar.text import (
     transformer_clas_config,
     transformer_lm_config,
 )
+from laminar.text.hf import (
+    HFDataLoaders,
+    HFLearner,
+    HFTask,
+    HFTextBlock,
+    HFTokenize,
+    TextFields,
+    TokenizedText,
+    hf_layer_splitter,
+    hf_learner,
+    hf_splitter,
+)
 
 __all__ = [
     "AWD_LSTM", "AWD_QRNN", "BOS", "BaseTokenizer", "EOS", "EmbeddingDropout", "FLD", "JoinColumns", "LMDataLoader",
@@ -114,5 +126,7 @@ __all__ = [
     "rm_useless_spaces", "sample_next", "spec_add_spaces", "text_classifier_learner", "text_vocab",
     "token_attributions", "tokenize_df", "tokenize_folder", "tokenize_texts", "transformer_clas_config",
     "transformer_lm_config",
+    "HFDataLoaders", "HFLearner", "HFTask", "HFTextBlock", "HFTokenize", "TextFields",
+    "TokenizedText", "hf_layer_splitter", "hf_learner", "hf_splitter",
 ]  # fmt: skip
 __all__ += basics.__all__

@@ -14,7 +14,7 @@ from laminar.core.show import Samples, plot_top_losses, show_batch, show_results
 from laminar.core.types import LMTensorText, TensorText
 from laminar.text.special_tokens import SPECIAL_TOKENS
 
-__all__ = ["TextTable"]
+__all__ = ["TextTable", "show_text_batch", "show_text_results", "tell_top_losses"]
 
 _NARROW = 12  # characters of a column that holds no texts
 _CELL = "padding: 2px 12px; text-align: left; vertical-align: top"
@@ -110,21 +110,41 @@ def _n_inp(x: Any) -> int:
     return len(x) if isinstance(x, tuple) else 1
 
 
+def show_text_batch(x: object, samples: Samples, max_n: int, trunc_at: int) -> TextTable:
+    """A table of texts and their targets."""
+    return _shown(_names(samples[0], _n_inp(x)), samples[:max_n], trunc_at)
+
+
+def show_text_results(x: object, samples: Samples, outs: Samples, max_n: int, trunc_at: int) -> TextTable:
+    """A table of texts, their targets and what was predicted."""
+    columns = [*_names(samples[0], _n_inp(x)), *(["prediction"] * len(outs[0]))]
+    rows = [(*sample, *out) for sample, out in zip(samples[:max_n], outs, strict=False)]
+    return _shown(columns, rows, trunc_at)
+
+
+def tell_top_losses(
+    x: object, samples: Samples, outs: Samples, raws: Sequence[Any], losses: Sequence[float], trunc_at: int
+) -> TextTable:
+    """A table of texts with what was predicted of them, how surely, and how wrong that was."""
+    columns = [*_names(samples[0], _n_inp(x)), "predicted", "probability", "loss"]
+    rows = []
+    for sample, out, raw, loss in zip(samples, outs, raws, losses, strict=False):
+        rows.append((*sample, ", ".join(map(str, out)), f"{float(raw.max()):.2f}", f"{float(loss):.2f}"))
+    return _shown(columns, rows, trunc_at)
+
+
 @show_batch.register
 def _show_texts(
     x: TensorText, y: object, samples: Samples, ctxs: Any = None, max_n: int = 9, trunc_at: int = 150
 ) -> TextTable:
-    return _shown(_names(samples[0], _n_inp(x)), samples[:max_n], trunc_at)
+    return show_text_batch(x, samples, max_n, trunc_at)
 
 
 @show_results.register
 def _show_text_results(
     x: TensorText, y: object, samples: Samples, outs: Samples, ctxs: Any = None, max_n: int = 9, trunc_at: int = 150
 ) -> TextTable:
-    n_inp = _n_inp(x)
-    columns = [*_names(samples[0], n_inp), *(["prediction"] * len(outs[0]))]
-    rows = [(*sample, *out) for sample, out in zip(samples[:max_n], outs, strict=False)]
-    return _shown(columns, rows, trunc_at)
+    return show_text_results(x, samples, outs, max_n, trunc_at)
 
 
 @show_results.register
@@ -147,9 +167,4 @@ def _tell_top_losses(
     trunc_at: int = 150,
     **_grid: Any,
 ) -> TextTable:
-    n_inp = _n_inp(x)
-    columns = [*_names(samples[0], n_inp), "predicted", "probability", "loss"]
-    rows = []
-    for sample, out, raw, loss in zip(samples, outs, raws, losses, strict=False):
-        rows.append((*sample, ", ".join(map(str, out)), f"{float(raw.max()):.2f}", f"{float(loss):.2f}"))
-    return _shown(columns, rows, trunc_at)
+    return tell_top_losses(x, samples, outs, raws, losses, trunc_at)

@@ -1,0 +1,93 @@
+"""Parameter groups of models of transformers, for discriminative rates and freezing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from torch import nn
+
+__all__ = ["hf_layer_splitter", "hf_splitter"]
+
+Groups = list[list[nn.Parameter]]
+
+
+def hf_splitter(model: nn.Module) -> Groups:
+    """Embeddings, layers, head: three groups (two, where the head has no parameters of its own).
+
+    Pooling belongs to the head; what follows the last layer, such as a norm, to the layers. Of a model with adapters
+    only what adapters train is in a group.
+
+    Args:
+        model: an `HFModel`, or a model of transformers.
+    """
+    embeddings, layers, head = _parts(model)
+    return [group for group in (embeddings, [p for layer in layers for p in layer], head) if group]
+
+
+def hf_layer_splitter(model: nn.Module) -> Groups:
+    """As `hf_splitter`, with a group for each layer, so that a range of rates falls from layer to layer.
+
+    Args:
+        model: an `HFModel`, or a model of transformers.
+    """
+    embeddings, layers, head = _parts(model)
+    return [group for group in (embeddings, *layers, head) if group]
+
+
+def _parts(model: nn.Module) -> tuple[list[nn.Parameter], Groups, list[nn.Parameter]]:
+    """The parameters of embeddings, of each layer, and of the head."""
+    hf_model: Any = getattr(model, "hf_model", model)
+    trained = getattr(model, "trained", None)
+    base = _base(hf_model)
+    stacks = _stacks(base)
+    seen: set[int] = set()
+
+    def take(named: Iterable[tuple[str, nn.Parameter]]) -> list[nn.Parameter]:
+        taken = []
+        for _, parameter in named:
+            if id(parameter) not in seen and (trained is None or id(parameter) in trained):
+                taken.append(parameter)
+            seen.add(id(parameter))
+        return taken
+
+    in_layers = {id(p) for stack in stacks for p in stack.parameters()}
+    outside = [(name, p) for name, p in base.named_parameters() if id(p) not in in_layers]
+    first = [name for name, _ in base.named_parameters()]
+    begin = next(
+        (i for i, name in enumerate(first) if id(dict(base.named_parameters())[name]) in in_layers), len(first)
+    )
+    before = set(first[:begin])
+    embeddings = take((name, p) for name, p in outside if name in before or _is_embedding(name))
+    depth = max((len(stack) for stack in stacks), default=0)
+    layers = [
+        take(pair for stack in stacks if number < len(stack) for pair in stack[number].named_parameters())
+        for number in range(depth)
+    ]
+    after = take((name, p) for name, p in outside if "pool" not in name)
+    if after:
+        layers = [*layers[:-1], [*(layers[-1] if layers else []), *after]]
+    head = take(hf_model.named_parameters())
+    return embeddings, layers, head
+
+
+def _base(hf_model: Any) -> nn.Module:
+    """The part of a model that is the same for all tasks."""
+    inner = hf_model.get_base_model() if hasattr(hf_model, "get_base_model") else hf_model
+    base: nn.Module = getattr(inner, "base_model", inner)
+    return base
+
+
+def _is_embedding(name: str) -> bool:
+    return any(part in name for part in ("embed", "wte", "wpe", "shared"))
+
+
+def _stacks(base: nn.Module) -> list[nn.ModuleList]:
+    """The lists of layers: those that are in no other; of an encoder with a decoder, both."""
+    found: dict[str, nn.ModuleList] = {}
+    for name, module in base.named_modules():
+        is_stack = isinstance(module, nn.ModuleList) and len(module) > 0 and any(True for _ in module.parameters())
+        if is_stack and not any(name.startswith(f"{outer}.") for outer in found):
+            assert isinstance(module, nn.ModuleList)
+            found[name] = module
+    return list(found.values())
