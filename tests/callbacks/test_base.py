@@ -181,6 +181,21 @@ def test_an_exception_in_the_model_says_which_batch(make_learner, toys) -> None:
     assert caught.value.__notes__ == ["in epoch 0, batch 2 of training"]
 
 
+@pytest.mark.parametrize("at", [0, 3])
+def test_an_exception_in_a_loader_says_which_batch_was_asked_for(make_learner, toys, at) -> None:
+    class Dying(list):
+        def __iter__(self):
+            yield from self[:at]
+            raise OSError("the disk is gone")
+
+    learn = make_learner(dls=(Dying(toys.batches(64, 16)), toys.batches(32, 16)), check=False)
+    with pytest.raises(OSError, match="the disk is gone") as caught:
+        learn.fit(1)
+    assert caught.value.__notes__ == [f"in epoch 0, batch {at} of training"]
+    learn.dls = toys.batches(64, 16), toys.batches(32, 16)
+    learn.fit(1)
+
+
 def test_a_field_of_the_learner_that_callbacks_do_not_read_as_their_own_is_pointed_to(make_learner) -> None:
     class Curious(Callback):
         def after_batch(self):

@@ -13,6 +13,7 @@ from torch import nn
 
 from laminar.callbacks import ShowGraphCallback, TensorBoardCallback, WandbCallback
 from laminar.core.errors import ConfigError
+from laminar.data import DataLoaders
 from laminar.learner import Learner
 
 
@@ -63,6 +64,13 @@ def test_tensorboard_has_every_batch_every_epoch_and_predictions(shown_learner, 
     assert len(first[0]) == 4
     assert events.Tags()["graph"]
     assert not plt.get_fignums()
+
+
+def test_what_cannot_be_drawn_is_left_out(toys, make_learner, tmp_path) -> None:
+    plain = DataLoaders(toys.batches(64, 16), toys.batches(32, 16, seed=1))
+    make_learner(dls=plain).fit(1, cbs=TensorBoardCallback(tmp_path / "run", trace_model=False))
+    assert "predictions" not in read(tmp_path / "run").Tags()["images"]
+    assert read(tmp_path / "run").Scalars("valid_loss")
 
 
 def test_a_second_fit_goes_on_and_features_can_be_projected(make_learner, tmp_path) -> None:

@@ -348,6 +348,50 @@ def residual() -> nn.Module:
     return Block()
 
 
+def zero_head() -> nn.Module:
+    model = net()
+    nn.init.zeros_(model[2].weight)
+    nn.init.zeros_(model[2].bias)
+    return model
+
+
+def words() -> Learner:
+    class Reader(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding, self.reader, self.last = (
+                nn.Embedding(9, 4),
+                nn.LSTM(4, 8, batch_first=True),
+                nn.Linear(8, 9),
+            )
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.last(self.reader(self.embedding(x))[0])
+
+    def text(n: int) -> tuple[Tensor, Tensor]:
+        numbers = torch.randint(9, (n, 7), generator=torch.Generator().manual_seed(n))
+        return numbers[:, :-1], numbers[:, 1:]
+
+    return learner(loaders(text(96), text(32)), Reader(), metrics=accuracy)
+
+
+def pairs() -> Learner:
+    class Twins(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.head = nn.Linear(4, 8), nn.Linear(16, 3)
+
+        def forward(self, one: Tensor, other: Tensor) -> Tensor:
+            return self.head(torch.cat([self.body(one).relu(), self.body(other).relu()], 1))
+
+    (one, targets), (other, _) = table(), table(seed=2)
+    dls = loaders(
+        (one, other, targets), tuple(part[:32] + 0.1 if part.ndim > 1 else part[:32] for part in (one, other, targets))
+    )
+    dls.n_inp = 2
+    return learner(dls, Twins())
+
+
 def several_labels() -> Learner:
     inputs, classes = table()
     data = inputs, nn.functional.one_hot(classes, 3).float()
@@ -380,6 +424,13 @@ HEALTHY: dict[str, Callable[[Path], Learner]] = {
     "dropout and a layer norm": lambda path: learner(
         model=nn.Sequential(nn.Linear(4, 16), nn.LayerNorm(16), nn.Dropout(0.3), nn.GELU(), nn.Linear(16, 3))
     ),
+    "columns that the model normalises": lambda path: learner(
+        loaders((table()[0] * 900 + 5000, table()[1]), (table(32, seed=1)[0] * 900 + 5000, table(32, seed=1)[1])),
+        nn.Sequential(nn.BatchNorm1d(4), net()),
+    ),
+    "a last layer that begins with zeros": lambda path: learner(model=zero_head()),
+    "a recurrent network over words": lambda path: words(),
+    "pairs": lambda path: pairs(),
     "our loader": lambda path: learner(
         DataLoaders(
             DataLoader(list(zip(*table(), strict=True)), bs=16, shuffle=True),

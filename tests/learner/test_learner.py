@@ -401,9 +401,14 @@ def test_scaling_the_loss_in_place_leaves_the_reported_loss_alone(make_learner) 
         (lambda learn: learn.fit_one_cycle(1, max_lr=1), r"Learner.fit_one_cycle\(\) .* Did you mean 'lr_max'"),
         (lambda learn: learn.fit_one_cycle(1, lr=1), "Did you mean 'lr_max'"),
         (lambda learn: learn.fit(1, epochs=2), "Did you mean 'n_epoch'"),
+        (lambda learn: learn.get_preds(with_decode=True), r"Learner.get_preds\(\) .* Did you mean 'with_decoded'"),
+        (lambda learn: learn.get_preds(reorder=False), r"Learner.get_preds\(\) .* 'reorder'.* It takes: act, cbs, dl"),
+        (lambda learn: learn.validate(ds_id=0), "Did you mean 'ds_idx'"),
+        (lambda learn: learn.lr_find(suggest_func="valley"), "Did you mean 'suggest_funcs'"),
+        (lambda learn: learn.save("x", with_optimizer=True), r"Learner.save\(\) .* 'with_optimizer'"),
     ],
 )
-def test_a_misspelt_argument_of_a_fit_is_answered_with_the_nearest(make_learner, call, message) -> None:
+def test_a_misspelt_argument_is_answered_with_the_nearest(make_learner, call, message) -> None:
     with pytest.raises(TypeError, match=message):
         call(make_learner())
 

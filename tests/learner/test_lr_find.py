@@ -99,6 +99,18 @@ def test_too_few_points_are_told(make_learner) -> None:
         make_learner().lr_find(end_lr=1e-9)
 
 
+def test_each_group_may_have_rates_of_its_own(make_learner, toys) -> None:
+    learn = make_learner(splitter=toys.halves)
+    same_for_all = learn.lr_find(1e-5, 1, num_it=20).valley
+    assert learn.lr_find([1e-6, 1e-5], [0.1, 1], num_it=20).valley == pytest.approx(same_for_all, rel=1)
+    assert learn.lr_find(slice(1e-6, 1e-5), 1, num_it=20).valley > 0
+    for rates in ([1e-6, 1e-5, 1e-4], [1e-5]):
+        with pytest.raises(ConfigError, match=f"start_lr has {len(rates)} values .* the model has 2 parameter groups"):
+            learn.lr_find(rates, 1, num_it=20)
+    with pytest.raises(ConfigError, match=r"start_lr=1e-05 must be above 0, and end_lr=\[1e-06, 1.0\] above it"):
+        learn.lr_find(1e-5, [1e-6, 1], num_it=20)
+
+
 def test_rules_and_own_functions_name_their_answers(make_learner, toys) -> None:
     def fixed(lrs, losses, num_it):
         return 0.5

@@ -99,7 +99,8 @@ class RunLogger(Callback):
     def send_predictions(self) -> None:
         """Draw some items of the validation set, each time the same, with targets and predictions; send the picture."""
         valid = self.dls[1] if len(self.dls) > 1 else None
-        if not self.log_preds or not hasattr(valid, "show_results"):
+        can_show = hasattr(valid, "show_results") and getattr(valid, "given_types", ()) is not None
+        if not self.log_preds or not can_show:  # batches from elsewhere, of which nobody said what they mean
             return
         if self._shown is None:
             self._shown = _SameBatch(valid, self.n_preds)

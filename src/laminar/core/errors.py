@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
-from collections.abc import Iterable, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 __all__ = [
     "LaminarError",
@@ -20,9 +22,13 @@ __all__ = [
     "MissingExtraError",
     "suggest",
     "check_keywords",
+    "explains_keywords",
     "require",
     "describe",
 ]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class LaminarError(Exception):
@@ -121,6 +127,26 @@ def check_keywords(given: Mapping[str, Any], allowed: type | Iterable[str], wher
                 f"{where}() got an unexpected keyword argument {name!r}.{suggest(name, names)}"
                 f" It takes: {', '.join(sorted(names))}."
             )
+
+
+def explains_keywords(owner: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Make a method answer keyword arguments that it does not know with those it takes.
+
+    Args:
+        owner: the class as users know it, for the message.
+    """
+
+    def explain(method: Callable[P, R]) -> Callable[P, R]:
+        names = [name for name in inspect.signature(method).parameters if name != "self"]
+
+        @functools.wraps(method)
+        def asked(*args: P.args, **kwargs: P.kwargs) -> R:
+            check_keywords(kwargs, names, f"{owner}.{method.__name__}")
+            return method(*args, **kwargs)
+
+        return asked
+
+    return explain
 
 
 def require(module: str, extra: str, purpose: str) -> ModuleType:

@@ -15,7 +15,7 @@ from laminar.callbacks.model_output import ModelOutput
 from laminar.callbacks.progress import ProgressCallback, RowPrinter
 from laminar.callbacks.recorder import Recorder
 from laminar.callbacks.table import event_rows
-from laminar.core.errors import ConfigError, check_keywords, describe, suggest
+from laminar.core.errors import ConfigError, check_keywords, describe, explains_keywords, suggest
 from laminar.learner import inference, lr_find, saving
 from laminar.learner.callback_list import Callbacks
 from laminar.learner.checkup import CheckUp, check_up
@@ -30,7 +30,7 @@ from laminar.learner.summary import ModelSummary, summarize
 from laminar.nn.calling import makes_own_loss
 from laminar.nn.decoding import loss_name
 from laminar.nn.losses import LossFunction
-from laminar.optim.groups import Splitter, trainable_params
+from laminar.optim.groups import Splitter, spread, trainable_params
 from laminar.optim.optimizers import Adam
 
 __all__ = ["Learner", "LearnerOptions"]
@@ -153,6 +153,7 @@ class Learner(Predicting):
 
     # ---- looking for a learning rate ---------------------------------------------------------------------------------
 
+    @explains_keywords("Learner")
     def lr_find(
         self,
         start_lr: float | Sequence[float] = 1e-7,
@@ -182,7 +183,9 @@ class Learner(Predicting):
         functions = lr_find.rules(suggest_funcs)
         if self.check_before_fit:
             self._check_once()
-        lrs, losses = lr_find.sweep(self, self.create_opt, start_lr, end_lr, num_it, stop_div)
+        n_groups = len(self.param_groups())
+        first, last = spread(start_lr, n_groups, "start_lr"), spread(end_lr, n_groups, "end_lr")
+        lrs, losses = lr_find.sweep(self, self.create_opt, first, last, num_it, stop_div)
         found = lr_find.suggestions(lrs, losses, num_it, functions)
         recorder = lr_find.keep_sweep(self, lrs, losses)
         if show_plot:
@@ -255,6 +258,7 @@ class Learner(Predicting):
         """
         return saving.writable_folder(saving.model_folder(self.path, self.model_dir))
 
+    @explains_keywords("Learner")
     def save(self, file: str | Path, with_opt: bool = True) -> Path:
         """Write weights, and the optimiser's state, to ``path/model_dir/file.safetensors``.
 
@@ -267,6 +271,7 @@ class Learner(Predicting):
         """
         return saving.save_model(saving.model_folder(self.path, self.model_dir) / file, self.model, self.opt, with_opt)
 
+    @explains_keywords("Learner")
     def load(
         self,
         file: str | Path,
@@ -292,6 +297,7 @@ class Learner(Predicting):
         saving.load_model(path, self.model, self._ready_opt() if wanted else None, with_opt, strict)
         return self
 
+    @explains_keywords("Learner")
     def export(
         self,
         fname: str | Path | None = None,

@@ -172,14 +172,16 @@ class TrainingLoop(CallbackOwner):
         self.fire.after_validate()
 
     def _all_batches(self, course: Course, done: int) -> None:
-        self._reading, self.iter, self.n_iter = course, done, course.n_iter(self.dl, self.epoch)
+        self._reading, self.iter, number, self.n_iter = course, done, done, course.n_iter(self.dl, self.epoch)
         batches = course.batches(self.dl, self.epoch, partial(setattr, self, "n_iter"), done)
         try:
             for self.iter, batch in enumerate(batches, done):
                 self._one_batch(batch)
+                number = self.iter + 1  # that the loader is asked for now
         except CancelException:
             raise
         except Exception as error:
+            self.iter = number
             if not any(note.startswith("in callback") for note in getattr(error, "__notes__", ())):
                 error.add_note(f"in {self._position()}")
             raise

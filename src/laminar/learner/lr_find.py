@@ -47,12 +47,12 @@ def as_found(learn: TrainingLoop) -> Iterator[None]:
 def sweep(
     learn: TrainingLoop,
     make_opt: Callable[[], Any],
-    start_lr: float | Sequence[float],
-    end_lr: float | Sequence[float],
+    start_lr: list[float],
+    end_lr: list[float],
     num_it: int,
     stop_div: bool,
 ) -> tuple[list[float], list[float]]:
-    """Train with rising learning rates on a fresh optimiser, and put everything back.
+    """Train with rising learning rates (of each group) on a fresh optimiser, and put everything back.
 
     Returns:
         Learning rates (of the last group) and smoothed losses.
@@ -63,8 +63,9 @@ def sweep(
     """
     if num_it < _FEWEST_POINTS:
         raise ConfigError(f"num_it={num_it} gives too few points for a curve; at least {_FEWEST_POINTS} are needed.")
-    if not np.all(np.asarray(start_lr, dtype=float) > 0) or not np.all(np.asarray(end_lr) > np.asarray(start_lr)):
-        raise ConfigError(f"start_lr={start_lr} must be above 0, and end_lr={end_lr} above it.")
+    if not all(0 < start < end for start, end in zip(start_lr, end_lr, strict=True)):
+        first, last = (rates[0] if len(set(rates)) == 1 else rates for rates in (start_lr, end_lr))
+        raise ConfigError(f"start_lr={first} must be above 0, and end_lr={last} above it.")
     finder = LRFinder(start_lr, end_lr, num_it, stop_div)
     train = learn.dls[0]  # read through a loader of its own where there can be one: epochs go on as if nothing had been
     n_batches = length_of(train)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from laminar.callbacks.save_preds import SavePredsCallback
+from laminar.core.errors import explains_keywords
 from laminar.learner import inference, tta
 from laminar.learner.callback_list import Callbacks
 from laminar.learner.fitting import Fitting
@@ -20,6 +21,7 @@ __all__ = ["Predicting"]
 class Predicting(Fitting, Switches):
     """What `Learner` does to predict; made by `Learner` alone."""
 
+    @explains_keywords("Learner")
     def validate(self, ds_idx: int = 1, dl: Any = None, cbs: Callbacks = None) -> list[float | None]:
         """Compute the loss and all metrics: ``[loss, *metrics]``.
 
@@ -31,6 +33,7 @@ class Predicting(Fitting, Switches):
         loader = inference.evaluation_loader(self.dls, ds_idx, dl, self.model_tfms)
         return inference.validate(self, self.metrics, loader, cbs)
 
+    @explains_keywords("Learner")
     def get_preds(
         self,
         ds_idx: int = 1,
@@ -67,6 +70,7 @@ class Predicting(Fitting, Switches):
         saving = SavePredsCallback(save_preds, save_targs)
         return inference.get_preds(self, loader, with_input, with_decoded, with_loss, act, cbs, with_items, saving)
 
+    @explains_keywords("Learner")
     def tta(
         self,
         ds_idx: int = 1,
@@ -99,6 +103,7 @@ class Predicting(Fitting, Switches):
             return torch.maximum(plain_preds, preds), targets
         return ((preds, plain_preds) if beta is None else torch.lerp(preds, plain_preds, beta)), targets
 
+    @explains_keywords("Learner")
     def predict(self, item: Any, with_input: bool = False, *, rm_type_tfms: int | None = None) -> tuple[Any, ...]:
         """Predict one raw item (a path, a picture, ...): the decoded prediction, the decision, the probabilities.
 

@@ -7,13 +7,15 @@ from typing import Any
 
 import torch
 import torch.utils.data as torch_data
-from torch import Tensor
+from torch import Tensor, nn
 
 from laminar.core.device import tensors_in
 from laminar.core.errors import describe
 from laminar.data.fetching import BatchRequest
 from laminar.learner.checkup.evidence import Evidence, SplitEvidence
 from laminar.learner.checkup.report import Remark
+from laminar.nn.calling import call_model
+from laminar.optim.groups import norm_types
 
 __all__ = ["DATA_CHECKS"]
 
@@ -71,7 +73,7 @@ def scale(evidence: Evidence) -> Iterator[Remark]:
         data = tensor.float()
         mean, std = float(data.mean()), float(data.std())
         low, high = float(data.min()), float(data.max())
-        if abs(mean) > 10 or std > 20 or (0 < std < 1e-3):
+        if (abs(mean) > 10 or std > 20 or (0 < std < 1e-3)) and not _goes_into_a_norm(evidence, tensor):
             yield Remark(
                 "inputs are not normalised",
                 f"they go from {low:.4g} to {high:.4g} (mean {mean:.4g}, standard deviation {std:.4g})",
@@ -84,6 +86,24 @@ def scale(evidence: Evidence) -> Iterator[Remark]:
                 " deviation 1",
                 "Add Normalize.from_stats(*imagenet_stats) to batch_tfms, or let vision_learner do it (normalize=True)",
             )
+
+
+def _goes_into_a_norm(evidence: Evidence, tensor: Tensor) -> bool:
+    """Whether the model begins with a layer that normalises this input."""
+    learn, found = evidence.learn, []
+
+    def note(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        found.append(bool(inputs) and inputs[0] is tensor)
+
+    handles = [m.register_forward_pre_hook(note) for m in learn.model.modules() if isinstance(m, norm_types)]
+    try:
+        learn.model.eval()
+        with torch.no_grad(), learn.autocast():
+            call_model(learn.model, evidence.batch[0] if evidence.batch else ())
+    finally:
+        for handle in handles:
+            handle.remove()
+    return any(found)
 
 
 def _is_pretrained(evidence: Evidence) -> bool:

@@ -18,7 +18,7 @@ from laminar.learner.trying_metrics import try_metrics
 from laminar.nn.calling import call_model
 from laminar.nn.decoding import loss_name
 
-__all__ = ["MODEL_CHECKS", "output_of", "predict_on"]
+__all__ = ["MODEL_CHECKS", "all_alike", "output_of", "predict_on"]
 
 _SHOWN = 4
 
@@ -74,14 +74,6 @@ def outputs(evidence: Evidence) -> Iterator[Remark]:
     if any(not torch.isfinite(tensor).all() for tensor in tensors if tensor.is_floating_point()):
         yield Remark("outputs are no numbers", "the model gives NaN or infinity for a training batch")
         return
-    if len(tensors) == 1 and tensors[0].ndim and len(tensors[0]) > 3 and _differ(learn.xb):
-        flat = tensors[0].flatten(1).float() if tensors[0].ndim > 1 else tensors[0][:, None].float()
-        if torch.allclose(flat, flat[:1].expand_as(flat), atol=1e-7, rtol=1e-5):
-            yield Remark(
-                "outputs do not depend on the inputs",
-                f"all {len(flat)} items of a batch give the same output",
-                "Look for a layer that is dead, or initialised with zeros",
-            )
     if learn.yb:
         fits = list(_told(check_outputs, evidence, "outputs and classes differ"))
         fits = fits or list(_told(check_loss, evidence, "loss does not fit"))
@@ -89,6 +81,15 @@ def outputs(evidence: Evidence) -> Iterator[Remark]:
         if not fits:
             yield from _told(lambda learn: try_metrics(learn, learn.metrics), evidence, "metric fails")
             yield from shape_of_outputs(evidence)
+
+
+def all_alike(pred: Any, xb: tuple[Any, ...]) -> bool:
+    """Whether outputs are the same for all items of a batch, though the items differ."""
+    tensors = list(tensors_in(pred))
+    if len(tensors) != 1 or not tensors[0].ndim or len(tensors[0]) < 4 or not _differ(xb):
+        return False
+    flat = tensors[0].reshape(len(tensors[0]), -1).float()
+    return bool(torch.allclose(flat, flat[:1].expand_as(flat), atol=1e-7, rtol=1e-5))
 
 
 def _told(check: Any, evidence: Evidence, kind: str) -> Iterator[Remark]:
@@ -141,12 +142,22 @@ def _first_loss(evidence: Evidence, name: str) -> Iterator[Remark]:
     n = learn.pred.shape[1]
     chance = float(torch.tensor(float(n)).log())
     right = float((learn.pred.argmax(1) == target).float().mean()) if target.shape == learn.pred.argmax(1).shape else 0
-    if n > 1 and float(learn.loss) > 4 * chance + 6 and right < 0.5:
+    far = 4 * chance + 6
+    if n > 1 and float(learn.loss) > far and right < 0.5 and _loss_in_training(learn) > far:
         yield Remark(
             "first loss is far from chance",
             f"it is {float(learn.loss):.3g}, guessing among {n} classes gives {chance:.3g}",
             "Inputs or weights are too large: normalise the inputs, look at the initialisation",
         )
+
+
+def _loss_in_training(learn: TrainingLoop) -> float:
+    """The loss in training mode, in which batch norms that have seen nothing yet normalise too."""
+    learn.model.train()
+    with torch.no_grad(), learn.autocast():
+        loss = float(learn.loss_func(output_of(learn, learn.xb), *learn.yb))
+    learn.model.eval()
+    return loss
 
 
 def _range_of_targets(evidence: Evidence) -> Iterator[Remark]:
@@ -178,7 +189,7 @@ def independence(evidence: Evidence) -> Iterator[Remark]:
         yield Remark(
             "predictions are random",
             "the same batch gives other outputs the second time, in evaluation mode",
-            "Dropout as a function needs training=self.training",
+            "Dropout as a function needs training=self.training. A model that draws on purpose may go on",
         )
         return
     others = _with_other_first(xb)

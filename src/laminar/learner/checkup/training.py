@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 
+from laminar.core.device import tensors_in
 from laminar.core.errors import ConfigError
 from laminar.learner.checkup.evidence import Evidence
-from laminar.learner.checkup.model import output_of, predict_on
+from laminar.learner.checkup.model import all_alike, output_of, predict_on
 from laminar.learner.checkup.report import Remark
 
 __all__ = ["one_step", "parameter_groups"]
@@ -102,7 +103,14 @@ def _after_step(evidence: Evidence, opt: Any, before: float) -> Iterator[Remark]
         )
         return
     with torch.no_grad():
-        after = float(learn.loss_func(predict_on(evidence, learn.xb), *learn.yb))
+        pred = predict_on(evidence, learn.xb)
+        after = float(learn.loss_func(pred, *learn.yb))
+    if all_alike(pred, learn.xb):  # a last layer of zeros says so before the step only
+        yield Remark(
+            "outputs do not depend on the inputs",
+            f"all {len(next(tensors_in(pred)))} items of a batch give the same output",
+            "Look for a layer that is dead, or whose weights are all the same",
+        )
     if not after < 20 * abs(before) + 20:  # also if it is no number
         rate = max(group["lr"] for group in opt.param_groups)
         yield Remark(
