@@ -44,13 +44,14 @@ def laminar_loaders(df: pd.DataFrame, is_lm: bool) -> Any:
 
 
 def fastai_loaders(df: pd.DataFrame, is_lm: bool) -> Any:
-    from fastai.text.all import SpacyTokenizer, TextDataLoaders, Tokenizer
+    from fastai.text.all import CategoryBlock, ColReader, DataBlock, RandomSplitter, TextBlock
 
-    tokenizer = Tokenizer.from_df("text", tok=SpacyTokenizer(), n_workers=0)
-    return TextDataLoaders.from_df(
-        df, text_col="text", label_col="label", is_lm=is_lm, bs=BS, seq_len=SEQ_LEN, seed=0, device="cpu",
-        tok_tfm=tokenizer, num_workers=0,
+    texts = TextBlock.from_df("text", is_lm=is_lm, seq_len=SEQ_LEN, n_workers=0)  # TextDataLoaders starts processes
+    block = DataBlock(
+        blocks=texts if is_lm else (texts, CategoryBlock), get_x=ColReader("text"),
+        get_y=None if is_lm else ColReader("label"), splitter=RandomSplitter(0.2, seed=0),
     )  # fmt: skip
+    return block.dataloaders(df, bs=BS, seq_len=SEQ_LEN, device="cpu", num_workers=0)
 
 
 def seconds(act: Callable[[], Any]) -> tuple[float, Any]:
@@ -96,6 +97,8 @@ def main() -> None:
     for _ in range(options.rounds):
         for name, make in peers.items():
             found[name].append(measure(df, make))
+    sizes = {name: len(make(df.head(200), False).vocab[0]) for name, make in peers.items()}
+    print(f"words of 200 texts, which should be about the same: {sizes}")
     rows = []
     for what in found["laminar"][0]:
         each = {name: median(one[what] for one in rounds) for name, rounds in found.items()}

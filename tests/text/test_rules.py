@@ -36,6 +36,7 @@ TEXTS = st.text(
         (replace_wrep, "it is very very very, very good", "it is xxwrep 3 very , very good"),
         (replace_wrep, "the the them", "the the them"),
         (replace_wrep, "the the the them", " xxwrep 3 the  them"),
+        (replace_wrep, "other\nthe the\tthe end", "other xxwrep 3 the  end"),
         (spec_add_spaces, r"a/b #c\d", r"a / b  # c \ d"),
         (rm_useless_spaces, "a   b  c d", "a b c d"),
         (replace_all_caps, "I like NASA, USA and McDonald", "i like xxup nasa, xxup usa and McDonald"),

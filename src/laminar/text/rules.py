@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
+from laminar.core.errors import DataError
 from laminar.core.random import deterministic
 from laminar.text.special_tokens import BOS, EOS, TK_MAJ, TK_REP, TK_UP, TK_WREP, UNK
 
@@ -36,12 +37,12 @@ __all__ = [
 
 Rule = Callable[[str], str]
 
-_BORDER = "\ue000"  # for private use: stands between texts that rules see as one
+_BORDERS = (*range(0xE000, 0xF900), *range(0xF0000, 0xFFFFE))  # for private use: one stands between texts
 _JUNK = (
     ("#39;", "'"), ("amp;", "&"), ("#146;", "'"), ("nbsp;", " "), ("#36;", "$"), ("\\n", "\n"), ("quot;", "'"),
     ("<br />", "\n"), ('\\"', '"'), ("<unk>", UNK), (" @.@ ", "."), (" @-@ ", "-"), ("...", " …"),
 )  # fmt: skip
-# The letter comes first and what may stand before it afterwards: so the search runs from capital to capital.
+# A letter comes first and what may stand before it afterwards: so the search runs from one such letter to the next.
 _ALL_CAPS = re.compile(r"[A-Z](?<!\S.)[^a-z\s]*(?!\S)")
 _CAPITALISED = re.compile(r"[A-Z](?<!\S.)[^A-Z\s]*(?!\S)")
 _MOST = 1000  # repetitions that are written out
@@ -55,7 +56,10 @@ def local(rule: Rule) -> Rule:
 
 
 def word_by_word(rule: Rule) -> Rule:
-    """Mark a rule that does to each word (what stands between white space) the same, wherever it is."""
+    """Mark a rule that does to each word (what stands between white space) the same, wherever it is.
+
+    Only the words count that come out, not the white space between them.
+    """
     rule.word_by_word = True  # type: ignore[attr-defined]  # a mark, read with getattr
     return local(rule)
 
@@ -72,7 +76,7 @@ def fix_html(text: str) -> str:
     return html.unescape(text) if "&" in text else text
 
 
-@local
+@word_by_word
 def replace_rep(text: str) -> str:
     """Write a character that is there three times or more in a row as ``xxrep``, how often, and the character.
 
@@ -80,15 +84,15 @@ def replace_rep(text: str) -> str:
     'N xxrep 5 o '
     """
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-    changes = np.flatnonzero(codes[1:] != codes[:-1]) + 1
-    starts = np.concatenate(([0], changes)) if len(codes) else changes
-    counts = np.diff(starts, append=len(codes))
-    long = counts >= 3
+    same = codes[1:] == codes[:-1]
+    places = np.flatnonzero(same[1:] & same[:-1])  # where three characters in a row begin
+    starts = places[np.diff(places, prepend=-2) > 1]
+    ends = places[np.diff(places, append=len(codes) + 1) > 1] + 3
     parts, done = [], 0
-    for start, count in zip(starts[long].tolist(), counts[long].tolist(), strict=True):
+    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
         if not text[start].isspace():
-            parts += [text[done:start], f" {TK_REP} {count} {text[start]} "]
-            done = start + count
+            parts += [text[done:start], f" {TK_REP} {end - start} {text[start]} "]
+            done = end
     return "".join([*parts, text[done:]])
 
 
@@ -102,14 +106,17 @@ def replace_wrep(text: str) -> str:
     words = text.split()
     doubled = itertools.compress(range(len(words) - 2), map(operator.eq, words, itertools.islice(words, 1, None)))
     tripled = {words[place] for place in doubled if words[place + 2].startswith(words[place])}
-    found = "|".join(re.escape(word) for word in sorted(tripled) if _WORD.fullmatch(word))
+    found = "|".join(f"{word[0]}(?<!\\S.){word[1:]}" for word in sorted(tripled) if _WORD.fullmatch(word))
     if not found:
         return text  # as most are: searching for any repeated word would be slow
-    repeated = re.compile(rf"(?:^|\s)({found})((?:\s+\1){{2,}})(?!\w)")
-    return repeated.sub(lambda place: f" {TK_WREP} {len(place[2].split()) + 1} {place[1]} ", text)
+    parts, done = [], 0
+    for place in re.finditer(rf"({found})((?:\s+\1){{2,}})(?!\w)", text):
+        parts += [text[done : max(place.start() - 1, done)], f" {TK_WREP} {len(place[2].split()) + 1} {place[1]} "]
+        done = place.end()
+    return "".join([*parts, text[done:]])
 
 
-@local
+@word_by_word
 def spec_add_spaces(text: str) -> str:
     r"""Put spaces around ``/``, ``#`` and ``\``.
 
@@ -119,7 +126,7 @@ def spec_add_spaces(text: str) -> str:
     return text.replace("/", " / ").replace("#", " # ").replace("\\", " \\ ")
 
 
-@local
+@word_by_word
 def rm_useless_spaces(text: str) -> str:
     """Leave one space of several in a row.
 
@@ -206,40 +213,44 @@ def apply_rules(texts: Sequence[str], rules: Iterable[Rule]) -> list[str]:
         rules: in the order in which they are applied.
     """
     done = list(texts)
-    for together, group in itertools.groupby(rules, key=lambda rule: getattr(rule, "local", False)):
-        if together and len(done) > 1:
-            done = _applied_to_all(done, list(group))
+    for is_local, group in itertools.groupby(rules, key=_is_local):
+        if is_local and len(done) > 1:
+            together, border = apply_rules_together(done, list(group))
+            done = [_without_lines(part) for part in together.split(border)]
         else:
             for rule in group:
                 done = [rule(text) for text in done]
     return done
 
 
-def _applied_to_all(texts: list[str], rules: list[Rule]) -> list[str]:
-    border = f"\n{_BORDER}\n"
-    joined = border.join(texts)
-    if joined.count(_BORDER) != len(texts) - 1:  # some text holds this character
-        for rule in rules:
-            texts = [rule(text) for text in texts]
-        return texts
+def apply_rules_together(texts: Sequence[str], rules: Sequence[Rule]) -> tuple[str, str]:
+    """Apply rules to many texts; give them as one, and the character that stands between them, in lines of its own.
+
+    Args:
+        texts: the texts.
+        rules: in the order in which they are applied.
+
+    Raises:
+        DataError: no character is left that could stand between them.
+    """
+    if not all(map(_is_local, rules)):
+        texts, rules = apply_rules(texts, rules), []
+    together = "".join(texts)
+    border = next((chr(code) for code in _BORDERS if chr(code) not in together), None)
+    if border is None:
+        raise DataError(f"these {len(texts)} texts hold every character for private use, so that none can divide them")
+    together = f"\n{border}\n".join(texts)
     for rule in rules:
-        joined = rule(joined)
-    parts = joined.split(_BORDER)
-    first, *middle, last = parts
-    return [
-        first.removesuffix("\n"),
-        *(part.removeprefix("\n").removesuffix("\n") for part in middle),
-        last.removeprefix("\n"),
-    ]
+        together = rule(together)
+    return together, border
 
 
-def divided(rules: Sequence[Rule]) -> tuple[Sequence[Rule], Sequence[Rule]]:
-    """Rules for texts, and those at the end that are for each word, of which the last may be `lowercase`."""
-    end = len(rules)
-    start = end - 1 if end and rules[-1] is lowercase else end
-    while start and getattr(rules[start - 1], "word_by_word", False):
-        start -= 1
-    return rules[:start], rules[start:]
+def _is_local(rule: Rule) -> bool:
+    return getattr(rule, "local", False)
+
+
+def _without_lines(part: str) -> str:
+    return part.removeprefix("\n").removesuffix("\n")
 
 
 def decode_spec_tokens(tokens: Iterable[str]) -> list[str]:

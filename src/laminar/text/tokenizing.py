@@ -5,19 +5,18 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import os
-from array import array
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from laminar.core.errors import ConfigError, DataError
 from laminar.core.lazy import lazy_module
-from laminar.text.rules import Rule, apply_rules, default_post_rules, default_rules, divided, lowercase
-from laminar.text.special_tokens import BOS
+from laminar.text.by_word import Numbered, Numbering, numbered_by_word
+from laminar.text.rules import Rule, apply_rules, default_post_rules, default_rules, replace_space
 from laminar.text.tokens import Lexicon, Numbers, TokenStore
 from laminar.text.words import WordTokenizer
 
@@ -65,76 +64,31 @@ class TokenizeWithRules:
         for tokens in self.tok(apply_rules(list(texts), self.rules)):
             yield [self._finished(token) for token in tokens]
 
-    def numbered(self, texts: Sequence[str]) -> Portion:
+    def numbered(self, texts: Sequence[str]) -> Numbered:
         """The tokens of some texts as numbers of words in the order of their first appearance."""
-        numbering = _Numbering()
         if isinstance(self.tok, WordTokenizer):
-            rows = _cut_by_word(texts, self.rules, self.tok, numbering)
+            found, *counts = numbered_by_word(texts, self.rules, self.tok)
         else:
-            number = numbering.__getitem__
-            rows = [_packed(map(number, tokens)) for tokens in self.tok(apply_rules(texts, self.rules))]
-        lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows)) // np.dtype(np.int32).itemsize
-        numbers: Numbers = np.frombuffer(b"".join(rows), dtype=np.int32)
-        words = [self._finished(word) for word in numbering]
+            numbering, cut = Numbering(), [list(tokens) for tokens in self.tok(apply_rules(texts, self.rules))]
+            numbers = numbering.all(list(itertools.chain.from_iterable(cut)))
+            found, counts = list(numbering), [numbers, np.array(list(map(len, cut)), dtype=np.int64)]
+        numbers, lengths = counts
+        words = self._all_finished(found)
         if len(set(words)) < len(words):  # a rule has made two tokens one
-            merged = _Numbering()
-            numbers, words = np.array([merged[word] for word in words], dtype=np.int32)[numbers], list(merged)
-        return Portion(words, numbers, lengths)
+            merged = Numbering()
+            numbers, words = merged.all(words)[numbers], list(merged)
+        return Numbered(words, numbers, lengths)
+
+    def _all_finished(self, words: list[str]) -> list[str]:
+        for rule in self.post_rules:
+            if rule is not replace_space or " " in "".join(words):
+                words = [rule(word) for word in words]
+        return words
 
     def _finished(self, token: str) -> str:
         for rule in self.post_rules:
             token = rule(token)
         return token
-
-
-class Portion(NamedTuple):
-    """The tokens of some texts.
-
-    Attributes:
-        words: the different ones, in the order of their first appearance.
-        numbers: of all texts one after another, numbers of words, int32.
-        lengths: tokens in each text.
-    """
-
-    words: list[str]
-    numbers: Numbers
-    lengths: np.ndarray[Any, Any]
-
-
-class _Numbering(dict[str, int]):
-    """Gives each new word the next number."""
-
-    def __missing__(self, word: str) -> int:
-        number = self[word] = len(self)
-        return number
-
-
-def _packed(numbers: Iterable[int]) -> bytes:
-    """Numbers in 4 bytes each, which are joined faster than lists, and of which the garbage collector need not know."""
-    return array("i", numbers).tobytes()
-
-
-class _CutWords(dict[str, bytes]):
-    """The numbers of a word's tokens after rules for words; most words have been seen before."""
-
-    def __init__(self, rules: Sequence[Rule], tok: WordTokenizer, numbering: _Numbering) -> None:
-        self.rules, self.tok, self.numbering = rules, tok, numbering
-
-    def __missing__(self, word: str) -> bytes:
-        chunk = word
-        for rule in self.rules:
-            chunk = str.lower(chunk) if rule is lowercase else rule(chunk)
-        tokens = (token for part in chunk.split() for token in self.tok.cut(part))
-        numbers = self[word] = _packed(map(self.numbering.__getitem__, tokens))
-        return numbers
-
-
-def _cut_by_word(texts: Sequence[str], rules: Sequence[Rule], tok: WordTokenizer, numbering: _Numbering) -> list[bytes]:
-    """The numbers of each text's tokens. Rules for words are applied once to each different word."""
-    first, for_words = divided(rules)
-    begins = _packed([numbering[BOS]] if for_words and for_words[-1] is lowercase else [])
-    cut = _CutWords(for_words, tok, numbering).__getitem__
-    return [begins + b"".join(map(cut, text.split())) for text in apply_rules(texts, first)]
 
 
 def rule_by_rule(texts: Iterable[str], rules: Sequence[Rule]) -> Iterator[str]:
@@ -190,7 +144,7 @@ def store_tokens(
         DataError: a file is not text in this encoding.
     """
     portions = _tokenized(_portions(texts, encoding), process, _workers_for(texts, n_workers))
-    everything = _Numbering()
+    everything = Numbering()
     parts: list[Numbers] = []
     lengths: list[np.ndarray[Any, Any]] = []
     bar = fastprogress.progress_bar(range(len(texts)), leave=False) if show_progress and len(texts) else None
@@ -198,7 +152,7 @@ def store_tokens(
     output = None if file is None else file.open("wb")
     try:
         for portion in portions:
-            table = np.array([everything[word] for word in portion.words], dtype=np.int32)
+            table = everything.all(portion.words)
             numbers = table[portion.numbers] if len(table) else portion.numbers
             lengths.append(portion.lengths)
             if output is None:
@@ -241,14 +195,14 @@ def _workers_for(texts: Sequence[str] | Sequence[Path], asked: int | None) -> in
     return 0
 
 
-def _tokenized(portions: Iterator[list[str]], process: TokenizeWithRules, n_workers: int) -> Iterator[Portion]:
+def _tokenized(portions: Iterator[list[str]], process: TokenizeWithRules, n_workers: int) -> Iterator[Numbered]:
     """The portions in order, made here or in processes, of which each has at most two waiting."""
     own_threads = getattr(process.tok, "own_threads", False)
     if n_workers < 2 or own_threads:
         yield from map(process.numbered, portions)
         return
     kind = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
-    waiting: deque[Future[Portion]] = deque()
+    waiting: deque[Future[Numbered]] = deque()
     with ProcessPoolExecutor(n_workers, mp_context=multiprocessing.get_context(kind)) as pool:
         for portion in portions:
             waiting.append(pool.submit(process.numbered, portion))

@@ -30,16 +30,23 @@ _PIECE = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+_ENDS = frozenset(".,;:!?)\"")  # one of these behind letters is a token, whatever the letters are
 _REMEMBERED = 1 << 20  # words
 
 
-class _Pieces(dict[str, list[str]]):
-    """The tokens of what stands between two spaces; most of it has been seen before."""
+class _Pieces(dict[str, str]):
+    """The tokens of what stands between two spaces, with spaces between them; most of it has been seen before."""
 
-    def __missing__(self, chunk: str) -> list[str]:
+    def __missing__(self, chunk: str) -> str:
         if len(self) >= _REMEMBERED:
             self.clear()
-        pieces = self[chunk] = [chunk] if chunk.isalpha() else _PIECE.findall(chunk)
+        if chunk.isalpha():
+            pieces = chunk
+        elif chunk[-1] in _ENDS and chunk[:-1].isalpha():
+            pieces = f"{chunk[:-1]} {chunk[-1]}"
+        else:
+            pieces = " ".join(_PIECE.findall(chunk))
+        self[chunk] = pieces
         return pieces
 
 
@@ -58,16 +65,11 @@ class WordTokenizer:
 
     def __call__(self, texts: Iterable[str]) -> Iterator[list[str]]:
         """The tokens of each text."""
-        pieces = self._pieces
-        for text in texts:
-            tokens: list[str] = []
-            for chunk in text.split():
-                tokens += pieces[chunk]
-            yield tokens
+        return (self.spaced(text).split() for text in texts)
 
-    def cut(self, chunk: str) -> list[str]:
-        """The tokens of what stands between two white spaces."""
-        return self._pieces[chunk]
+    def spaced(self, text: str) -> str:
+        """A text with spaces between its tokens."""
+        return " ".join(map(self._pieces.__getitem__, text.split()))
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_pieces": _Pieces()}  # what is remembered stays here
