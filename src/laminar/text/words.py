@@ -30,7 +30,7 @@ _PIECE = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-_ENDS = frozenset(".,;:!?)\"")  # one of these behind letters is a token, whatever the letters are
+_ENDS = frozenset('.,;:!?)"')  # one of these behind letters is a token, whatever the letters are
 _REMEMBERED = 1 << 20  # words
 
 
