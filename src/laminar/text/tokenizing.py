@@ -67,17 +67,17 @@ class TokenizeWithRules:
     def numbered(self, texts: Sequence[str]) -> Numbered:
         """The tokens of some texts as numbers of words in the order of their first appearance."""
         if isinstance(self.tok, WordTokenizer):
-            found, *counts = numbered_by_word(texts, self.rules, self.tok)
+            found = numbered_by_word(texts, self.rules, self.tok)
         else:
             numbering, cut = Numbering(), [list(tokens) for tokens in self.tok(apply_rules(texts, self.rules))]
             numbers = numbering.all(list(itertools.chain.from_iterable(cut)))
-            found, counts = list(numbering), [numbers, np.array(list(map(len, cut)), dtype=np.int64)]
-        numbers, lengths = counts
-        words = self._all_finished(found)
-        if len(set(words)) < len(words):  # a rule has made two tokens one
-            merged = Numbering()
-            numbers, words = merged.all(words)[numbers], list(merged)
-        return Numbered(words, numbers, lengths)
+            found = Numbered(list(numbering), numbers, np.array(list(map(len, cut)), dtype=np.int64))
+        words = self._all_finished(found.words)
+        if len(set(words)) == len(words):
+            return found._replace(words=words)
+        merged = Numbering()  # a rule has made two tokens one
+        numbers = merged.all(words)[found.numbers]
+        return Numbered(list(merged), numbers, found.lengths)
 
     def _all_finished(self, words: list[str]) -> list[str]:
         for rule in self.post_rules:
