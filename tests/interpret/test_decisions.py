@@ -1,6 +1,7 @@
 """Several labels, many classes, classes of pixels, and what is held in memory meanwhile."""
 
 import gc
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,10 @@ def test_the_matrix_of_many_classes_names_each_and_writes_no_numbers(many: Class
     ax = many.plot_confusion_matrix(normalize=True)
     assert [label.get_text() for label in ax.get_yticklabels()] == many.vocab
     assert not ax.texts
+    beside = ax.figure.axes[1].get_yticklabels()
+    assert len(beside) >= 4
+    tops = sorted(label.get_window_extent().y0 for label in beside)
+    assert all(later - earlier > 8 for earlier, later in pairwise(tops))
     height = ax.get_window_extent().height / 120  # pixels of a row
     assert ax.get_yticklabels()[0].get_window_extent().height < 1.5 * height
 

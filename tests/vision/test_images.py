@@ -257,6 +257,8 @@ def test_masks_of_other_kinds_keep_their_ids() -> None:
 SHRINK = {
     "resized": lambda mask: mask.resized((7, 9)),
     "to_thumb": lambda mask: mask.to_thumb(9),
+    "reshape": lambda mask: mask.reshape(9, 7),
+    "resize_max": lambda mask: mask.resize_max(max_h=9),
     "resize": lambda mask: mask.resize((7, 9)),
     "thumbnail": lambda mask: mask.thumbnail((9, 9)) or mask,
 }
@@ -298,6 +300,11 @@ def test_operations_of_pillow_keep_the_class(picture: Image.Image) -> None:
     assert type(image.crop((0, 0, 8, 8))) is PILImage
     assert type(image.copy()) is PILImage
     assert image.to_thumb(32).size == (32, 21)
+    assert image.reshape(10, 12).shape == (10, 12)
+    assert image.resize_max(max_h=image.height / 2).shape == (image.height // 2, image.width // 2)
+    assert image.resize_max(max_px=image.n_px / 4).n_px <= image.n_px / 4
+    assert image.resize_max(max_w=10 * image.width).size == image.size
+    assert PILImage.create(image.to_bytes_format()).size == image.size
 
 
 def test_creating_does_not_share_memory_with_the_users_picture(picture: Image.Image) -> None:

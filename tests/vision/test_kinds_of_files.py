@@ -61,7 +61,35 @@ def test_alpha_is_laid_over_the_background_of_the_class() -> None:
     half_red = content(one_pixel("RGBA", (255, 0, 0, 128)))
     assert np.asarray(PILImage.create(half_red)).tolist() == [[[255, 127, 127]]]
     assert np.asarray(OnBlack.create(half_red)).tolist() == [[[128, 0, 0]]]
-    assert np.asarray(PILMask.create(content(one_pixel("RGBA", (7, 7, 7, 9))))).tolist() == [[7]]
+    for mode, value in (("RGBA", (7, 7, 7, 9)), ("LA", (7, 9))):
+        assert np.asarray(PILMask.create(content(one_pixel(mode, value)))).tolist() == [[7]]
+
+
+def test_lab_becomes_colours_or_its_lightness_and_is_no_mask() -> None:
+    middle = content(one_pixel("LAB", (128, 0, 0)), "TIFF")
+    assert np.asarray(PILImageBW.create(middle)).tolist() == [[128]]
+    assert np.asarray(PILImage.create(middle)).shape == (1, 1, 3)
+    with pytest.raises(DataError, match=r"holds colours \(mode LAB\)"):
+        PILMask.create(middle).load()
+
+
+def test_a_mask_of_fractions_is_refused() -> None:
+    with pytest.raises(DataError, match=r"holds fractions \(mode F\)"):
+        PILMask.create(content(one_pixel("F", 0.5), "TIFF")).load()
+
+
+@pytest.mark.parametrize(
+    ("begin", "said"), [(b"", "it is empty"), (b"ftypheic", "begins with b'ftypheic', which Pillow")]
+)
+def test_what_no_picture_begins_with_is_told(tmp_path: Path, begin: bytes, said: str) -> None:
+    (tmp_path / "a.jpg").write_bytes(begin)
+    with pytest.raises(DataError, match=f"a.jpg.*{said}"):
+        PILImage.create(tmp_path / "a.jpg")
+
+
+def test_an_address_is_not_taken_for_a_file() -> None:
+    with pytest.raises(DataError, match=r"https://example.com/a.jpg: .* Fetch the file first"):
+        PILImage.create("https://example.com/a.jpg")
 
 
 def test_a_palette_gives_colours_to_pictures_and_ids_to_masks() -> None:

@@ -40,6 +40,7 @@ __all__ = [
 
 plt = lazy_module("matplotlib.pyplot")
 patches = lazy_module("matplotlib.patches")
+patheffects = lazy_module("matplotlib.patheffects")
 
 
 Samples: TypeAlias = Sequence[tuple[Any, ...]]
@@ -267,11 +268,13 @@ def show_points(points: Tensor, ctx: Any = None, **kwargs: Any) -> Any:
 def show_boxes(boxes: Tensor, ctx: Any = None, labels: Sequence[str] | None = None, **kwargs: Any) -> Any:
     """Draw ``[n, 4]`` (x1, y1, x2, y2) pixels as outlines, with `labels` at their upper left corners."""
     ax = plt.subplots()[1] if ctx is None else ctx
+    edged = [patheffects.withStroke(linewidth=3, foreground="black")]  # to be seen on any picture
     for number, (x1, y1, x2, y2) in enumerate(boxes.detach().cpu().as_subclass(Tensor).reshape(-1, 4).tolist()):
-        style = {"fill": False, "edgecolor": "white", "linewidth": 2, **kwargs}
+        style = {"fill": False, "edgecolor": "white", "linewidth": 1.5, "path_effects": edged, **kwargs}
         ax.add_patch(patches.Rectangle((x1, y1), x2 - x1, y2 - y1, **style))
         if labels is not None:
-            ax.text(x1, y1, labels[number], color="white", verticalalignment="top", fontsize=10, weight="bold")
+            name = ax.annotate(labels[number], (x1, y1), (3, -3), textcoords="offset points", va="top", color="white")
+            name.set(fontsize=10, weight="bold", path_effects=edged, clip_on=True)
     return ax
 
 

@@ -76,7 +76,8 @@ class Calibration:
         ax.plot(self.confidences[some].tolist(), self.accuracies[some].tolist(), "o", color="tab:red", markersize=4)
         ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="Probability of the decision", ylabel="Share that is right")
         ax.set_title(f"Expected calibration error {self.error:.3f}")
-        ax.legend(loc="upper left")
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=3, frameon=False, columnspacing=1.0)
+        ax.figure.tight_layout()
         return ax
 
 

@@ -21,6 +21,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 _FEW = 25  # classes for which each field has its number, and colours are in proportion to it
 _LARGEST = 30.0  # inches
+_APART = 0.08  # of the height of a colour bar, between the numbers beside it
 
 
 class Confused(NamedTuple):
@@ -198,8 +199,19 @@ def _draw(ax: Any, shown: Array, names: Sequence[str], cmap: str, texts: str | N
             colour = "white" if value > bright else "black"
             ax.text(column, row, format(value, texts), ha="center", va="center", color=colour)
     if not few:
-        ax.figure.colorbar(image, ax=ax, fraction=0.03, pad=0.01)
+        ax.figure.colorbar(image, ax=ax, fraction=0.03, pad=0.01, ticks=_spread_ticks(image.norm), format="%g")
     ax.set_ylim(n - 0.5, -0.5)
     ax.set_ylabel("Actual")
     ax.set_xlabel("Predicted")
     ax.grid(False)
+
+
+def _spread_ticks(norm: Any) -> list[float]:
+    """Round numbers to write beside the colours of `norm` (whole ones for counts), as far apart as letters need."""
+    smallest = 0 if norm.vmax > 1 else -3
+    steps = [0.0, *(digit * 10.0**power for power in range(smallest, 12) for digit in (1, 2, 5))]
+    ticks = [float(norm.vmax)]
+    for tick in reversed([step for step in steps if step < norm.vmax]):
+        if norm(ticks[-1]) - norm(tick) >= _APART and (tick == 0 or norm(tick) >= _APART):
+            ticks.append(tick)
+    return ticks[::-1]

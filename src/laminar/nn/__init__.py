@@ -1,7 +1,7 @@
 """Losses that decode, and layers."""
 
 from laminar.nn.attention import SelfAttention, SimpleSelfAttention
-from laminar.nn.blocks import AvgPool, BatchNorm, ConvLayer, InstanceNorm, NormType, init_default
+from laminar.nn.blocks import AvgPool, BatchNorm, ConvLayer, InstanceNorm, MaxPool, NormType, init_default
 from laminar.nn.class_weights import class_weights
 from laminar.nn.decoding import activation_of, decodes_of, loss_name
 from laminar.nn.dice import DiceLoss
@@ -88,6 +88,7 @@ __all__ = [
     "icnr_init",
     "ResBlock",
     "AvgPool",
+    "MaxPool",
     "BatchNorm",
     "ConvLayer",
     "InstanceNorm",

@@ -17,6 +17,7 @@ __all__ = [
     "ConvLayer",
     "ConvOptions",
     "InstanceNorm",
+    "MaxPool",
     "NormType",
     "activation_gain",
     "init_default",
@@ -28,6 +29,7 @@ _CONV = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 _CONV_TRANSPOSE = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 _BATCH_NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 _INSTANCE_NORM = {1: nn.InstanceNorm1d, 2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
+_MAX_POOL = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}
 _AVG_POOL = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
 
 
@@ -62,6 +64,13 @@ def AvgPool(
 ) -> nn.Module:
     """Average pooling in 1, 2 or 3 dimensions; `stride` is `ks` unless given."""
     return _of_dimension(_AVG_POOL, ndim)(ks, stride=stride, padding=padding, ceil_mode=ceil_mode)
+
+
+def MaxPool(
+    ks: int = 2, stride: int | None = None, padding: int = 0, ndim: int = 2, ceil_mode: bool = False
+) -> nn.Module:
+    """Max pooling in 1, 2 or 3 dimensions; `stride` is `ks` unless given."""
+    return _of_dimension(_MAX_POOL, ndim)(ks, stride=stride, padding=padding, ceil_mode=ceil_mode)
 
 
 def BatchNorm(nf: int, ndim: int = 2, norm_type: NormType = NormType.Batch) -> nn.Module:

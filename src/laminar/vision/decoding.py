@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -96,8 +96,16 @@ def reading(source: Source, doing: str) -> Iterator[None]:
             raise  # a missing file, no permission: these name the file already
         raise DataError(
             f"{name_of(source)}: cannot {doing} this picture, the file is damaged, truncated or of another kind "
-            f"({type(error).__name__}: {error}). Find all such files with verify_images(files) and remove them."
+            f"({_reason(source, error)}). Find all such files with verify_images(files) and remove them."
         ) from error
+
+
+def _reason(source: Source, error: Exception) -> str:
+    """What Pillow says, or where it says nothing but an address in memory, what the file begins with."""
+    if not isinstance(error, UnidentifiedImageError):
+        return f"{type(error).__name__}: {error}"
+    content = content_of(source)
+    return f"it begins with {content[:12]!r}, which Pillow does not know" if content else "it is empty"
 
 
 class _LastRead(threading.local):
@@ -214,6 +222,8 @@ def convert_picture(image: Image.Image, mode: str | None, background: tuple[int,
             layer = image.convert("RGBA")
             image = Image.new("RGB", image.size, background)
             image.paste(layer, mask=layer.getchannel("A"))
+    if image.mode == "LAB" and mode == "L":
+        return image.getchannel("L")  # Pillow converts it to RGB only
     return image if image.mode == mode else image.convert(mode)
 
 
@@ -229,13 +239,14 @@ def convert_mask(image: Image.Image, name: str) -> Image.Image:
         return Image.fromarray(np.asarray(image))
     if image.mode in ("L", *_SIXTEEN_BITS):
         return image
-    bands = [np.asarray(band) for band in image.split()]
-    if image.mode not in ("LA", "RGB", "RGBA") or not all(np.array_equal(bands[0], band) for band in bands[1:3]):
+    first, *others = [np.asarray(band) for band in image.split()[: 1 if image.mode == "LA" else 3]]
+    if image.mode not in ("LA", "RGB", "RGBA") or not all(np.array_equal(first, band) for band in others):
+        what = "fractions" if image.mode == "F" else "colours"
         raise DataError(
-            f"{name}: a mask needs one number for each pixel, this file holds colours (mode {image.mode}). "
-            "Write a getter that turns colours into ids and returns PILMask.create(array of ids)."
+            f"{name}: a mask needs one whole number for each pixel, this file holds {what} (mode {image.mode}). "
+            f"Write a getter that turns {what} into ids and returns PILMask.create(array of ids)."
         )
-    return Image.fromarray(bands[0])
+    return Image.fromarray(first)
 
 
 def _unit_floats_to_bytes(values: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ keeps grey values and palette indices as class ids.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -96,6 +97,11 @@ class PILBase(Image.Image):
         if isinstance(source, Tensor | np.ndarray):
             return cls._convert(cls._of_array(_channels_last(source)), mode)
         if isinstance(source, str):
+            if source.startswith(("http://", "https://")):
+                raise DataError(
+                    f"{source}: {cls.__name__}.create reads no addresses. Fetch the file first, as by "
+                    "download_images(folder, urls=[...]), and give its path or content."
+                )
             source = Path(source)
         elif isinstance(source, bytearray | memoryview):
             source = bytes(source)
@@ -251,6 +257,28 @@ class PILBase(Image.Image):
         """A copy that fits into `h` by `w` pixels (a square when `w` is None), never enlarged."""
         scale = min((h if w is None else w) / self.width, h / self.height, 1.0)
         return self.resized((max(1, round(self.width * scale)), max(1, round(self.height * scale))))
+
+    def reshape(self, h: int, w: int, resample: int | None = None) -> Self:
+        """A copy of `h` by `w` pixels, by the filter that suits the class unless another `resample` is asked for."""
+        return self.resized((w, h), resample=resample)
+
+    def resize_max(
+        self,
+        resample: int | None = None,
+        max_px: float | None = None,
+        max_h: float | None = None,
+        max_w: float | None = None,
+    ) -> Self:
+        """A copy in the same shape with at most, but for rounding, `max_px` pixels, `max_h` rows, `max_w` columns."""
+        shares = [1.0, (max_h or self.height) / self.height, (max_w or self.width) / self.width]
+        scale = min(*shares, ((max_px or self.n_px) / self.n_px) ** 0.5)
+        return self.reshape(max(1, round(self.height * scale)), max(1, round(self.width * scale)), resample)
+
+    def to_bytes_format(self, format: str = "png") -> bytes:
+        """The content of a file of this picture, of a kind that Pillow writes."""
+        file = BytesIO()
+        self.save(file, format=format)
+        return file.getvalue()
 
     def show(self, ctx: Any = None, **kwargs: Any) -> Any:  # type: ignore[override]  # Pillow's opens a viewer
         """Draw on axes `ctx` (made when None) and return them; `kwargs` go to ``Axes.imshow``."""

@@ -10,6 +10,8 @@ from torchvision.ops import StochasticDepth
 from laminar.core.errors import ConfigError, WeightsError
 from laminar.data.glyph_characters import DEMO_CHARACTERS, PRETRAINING_CHARACTERS, class_name
 from laminar.data.glyphs import GENERATOR_VERSION, glyph_item
+from laminar.nn.attention import SimpleSelfAttention
+from laminar.nn.blocks import ConvLayer, MaxPool, NormType
 from laminar.nn.excitation import SEModule
 from laminar.nn.residual import PreActResBlock, ResBlock, SEBlock
 from laminar.vision.models import xresnet_variants
@@ -24,6 +26,7 @@ from laminar.vision.models.xresnet import (
     xresnet152,
     xresnet_small,
 )
+from laminar.vision.models.xresnet_variants import xse_resnet18, xse_resnext18
 
 
 def number_of_parameters(model: nn.Module) -> int:
@@ -138,6 +141,25 @@ def test_every_variant_is_made_by_name(name: str) -> None:
 def test_asking_for_weights_that_do_not_exist_says_what_to_do() -> None:
     with pytest.raises(WeightsError, match=r"no pretrained weights for xresnet50.*xresnet_small"):
         xresnet50(pretrained=True)
+
+
+def test_a_number_in_place_of_the_weights_is_taken_for_outputs_and_told() -> None:
+    with pytest.raises(ConfigError, match="write n_out=10"):
+        xse_resnet18(10)
+
+
+def test_options_of_the_blocks_are_passed_on() -> None:
+    with torch.device("meta"):
+        model = xse_resnext18(n_out=4, act_cls=nn.Mish, sa=True, sym=True, pool=MaxPool, norm_type=NormType.Instance)
+        assert model(torch.empty(2, 3, 64, 64)).shape == (2, 4)
+    blocks = [part for part in model.modules() if isinstance(part, ResBlock)]
+    assert {type(layer) for block in blocks for layer in block.shortcut} == {nn.MaxPool2d, ConvLayer}
+    assert all(isinstance(part, nn.InstanceNorm2d) for part in blocks[-1].modules() if "Norm" in type(part).__name__)
+    assert [part.sym for part in model.modules() if isinstance(part, SimpleSelfAttention)] == [True]
+    with pytest.raises(ConfigError, match="PreActResBlock takes no sym, pool"):
+        XResNet(ResBlock, 1, [1], pre_act=True, sym=True, pool=MaxPool)
+    with pytest.raises(TypeError, match=r"'poool'\. Did you mean 'pool'"):
+        XResNet(ResBlock, 1, [1], poool=MaxPool)
 
 
 def test_a_stem_that_the_expansion_does_not_divide_is_an_error() -> None:

@@ -6,7 +6,7 @@ from typing import Any, TypedDict, Unpack
 from torch import nn
 
 from laminar.core.errors import ConfigError, WeightsError, check_keywords
-from laminar.nn.blocks import BatchNorm, ConvLayer
+from laminar.nn.blocks import BatchNorm, ConvLayer, NormType
 from laminar.nn.downsampling import MaxBlurPool
 from laminar.nn.residual import PreActResBlock, ResBlock
 from laminar.vision.models.shipped import load_shipped, shipped_weights
@@ -28,7 +28,21 @@ _STAGE_WIDTHS = (64, 128, 256, 512)
 _FURTHER_STAGE_WIDTH = 256
 
 
-class XResNetOptions(TypedDict, total=False):
+class BlockOptions(TypedDict, total=False):
+    """Arguments of `XResNet` for its blocks, see `ResBlock`."""
+
+    groups: int
+    nh1: int | None
+    nh2: int | None
+    dw: bool
+    g2: int
+    sym: bool
+    norm_type: NormType | None
+    pool: Callable[..., nn.Module]
+    pool_first: bool
+
+
+class XResNetOptions(BlockOptions, total=False):
     """Arguments of `XResNet` that the ready-made networks pass on."""
 
     p: float
@@ -75,6 +89,7 @@ class XResNet(nn.Sequential):
         stochastic_depth: chance of the last block to be skipped by an item in training, 0 to 1; it rises in proportion
             from the first (Huang et al., "Deep Networks with Stochastic Depth", 2016).
         blur: `MaxBlurPool` in place of the max pool.
+        **block_options: for the blocks, see `ResBlock`: `sym`, `norm_type`, `pool`, `groups`, ...
 
     Raises:
         ConfigError: options that exclude each other.
@@ -99,7 +114,11 @@ class XResNet(nn.Sequential):
         reduction: int = 0,
         stochastic_depth: float = 0.0,
         blur: bool = False,
+        **block_options: Unpack[BlockOptions],
     ):
+        check_keywords(block_options, XResNetOptions, "XResNet")
+        if pre_act and block_options:
+            raise ConfigError(f"pre_act=True: PreActResBlock takes no {', '.join(block_options)}")
         if pre_act and block is not ResBlock:
             raise ConfigError(f"pre_act=True takes PreActResBlock in place of ResBlock, but block={block!r}")
         if blur and ndim != 2:
@@ -126,7 +145,7 @@ class XResNet(nn.Sequential):
         for i, n_blocks in enumerate(layers):
             blocks = []
             for j in range(n_blocks):
-                further: dict[str, Any] = {"reduction": reduction} if reduction else {}
+                further: dict[str, Any] = {**block_options, **({"reduction": reduction} if reduction else {})}
                 if stochastic_depth:
                     further["drop_path"] = stochastic_depth * (sum(layers[:i]) + j + 1) / sum(layers)
                 blocks.append(
@@ -165,7 +184,10 @@ def without_weights(name: str, pretrained: bool) -> None:
 
     Raises:
         WeightsError: they are.
+        ConfigError: `pretrained` is a number.
     """
+    if pretrained is not True and pretrained:  # fastai's xse_resnet50 takes the number of outputs first
+        raise ConfigError(f"{name}(pretrained={pretrained!r}): for {pretrained!r} outputs, write n_out={pretrained!r}.")
     if pretrained:
         raise WeightsError(
             f"there are no pretrained weights for {name}. Train it from scratch (pretrained=False), take xresnet_small,"
