@@ -8,6 +8,7 @@ from laminar.metrics.agreement import (
     MatthewsCorrCoef,
     MatthewsCorrCoefMulti,
 )
+from laminar.metrics.answers import answer_f1, exact_match, normalize_answer
 from laminar.metrics.base import (
     AvgLoss,
     AvgMetric,
@@ -60,9 +61,19 @@ from laminar.metrics.scores import (
 )
 from laminar.metrics.segmentation import Dice, DiceMulti, JaccardCoeff, JaccardCoeffMulti, foreground_acc
 from laminar.metrics.smoothing import AvgSmoothLoss, MovingAverage, smooth
+from laminar.metrics.rouge import Rouge, rouge_1, rouge_2, rouge_l, rouge_lsum, rouge_n
 from laminar.metrics.text import CorpusBLEUMetric, Perplexity, perplexity
 
 __all__ = [
+    "Rouge",
+    "answer_f1",
+    "exact_match",
+    "normalize_answer",
+    "rouge_1",
+    "rouge_2",
+    "rouge_l",
+    "rouge_lsum",
+    "rouge_n",
     "accuracy",
     "error_rate",
     "top_k_accuracy",

@@ -205,7 +205,7 @@ class AvgLoss(Metric):
     def reset(self) -> None:
         """Forget what was accumulated."""
         self.total: Any = 0.0
-        self.count = 0
+        self.count: Any = 0
 
     def accumulate(self, learn: Any) -> None:
         """Add this batch's loss, without waiting for the device; a batch without targets has none."""

@@ -15,13 +15,25 @@ from laminar.metrics.collecting import CollectingMetric
 
 __all__ = ["CorpusBLEUMetric", "Perplexity", "perplexity"]
 
+_IGNORED = -100  # target of a word that no loss is computed of
 _LONGEST = 4  # words in an n-gram
 
 
 class Perplexity(AvgLoss):
-    """Exponential of the mean loss: of how many words a model chooses, on average."""
+    """Exponential of the mean loss of a word: of how many words a model chooses, on average.
+
+    Batches count by their words, without those whose target is -100, so that the loss of an epoch is that of all its
+    words even where batches hold unequally many.
+    """
 
     title: ClassVar[str] = "perplexity"
+
+    def accumulate(self, learn: Any) -> None:
+        """Add this batch's loss, without waiting for the device; a batch without targets has none."""
+        if learn.yb and learn.loss is not None:
+            n = (learn.yb[0] != _IGNORED).sum()
+            self.total = self.total + torch.where(n > 0, learn.loss.detach().mean() * n, 0.0)
+            self.count = self.count + n
 
     @property
     def value(self) -> Any:

@@ -5,6 +5,7 @@
 
 from laminar import basics
 from laminar.basics import *  # noqa: F403  # a list written by hand, handed on whole
+from laminar.metrics import answer_f1, exact_match, rouge_1, rouge_2, rouge_l, rouge_lsum
 from laminar.text import (
     AWD_LSTM,
     AWD_QRNN,
@@ -111,22 +112,21 @@ from laminar.text.hf import (
 )
 
 __all__ = [
-    "AWD_LSTM", "AWD_QRNN", "BOS", "BaseTokenizer", "EOS", "EmbeddingDropout", "FLD", "JoinColumns", "LMDataLoader",
-    "LMLearner", "LinearDecoder", "Numericalize", "PAD", "Pad_Chunk", "Pad_Input", "PoolingLinearClassifier",
-    "PretrainedTokenizer", "QRNN", "QRNNLayer", "RNNDropout", "SPECIAL_TOKENS", "SamplingOptions", "SentenceEncoder",
-    "SequentialRNN", "SortedTextDL", "SpacyTokenizer", "SubwordTokenizer", "TK_MAJ", "TK_REP", "TK_UP", "TK_WREP",
-    "TextAttribution", "TextBlock", "TextColumns", "TextDataLoaders", "TextEncoder", "TextLearner",
-    "TextLearnerOptions", "TextTable", "TextTransformer", "TokenStore", "TokenizeWithRules", "Tokenizer", "Tokens",
-    "UNK", "WeightDropout", "WordTokenizer", "apply_rules", "awd_lstm_clas_config", "awd_lstm_clas_split",
+    "AWD_LSTM", "AWD_QRNN", "BOS", "BaseTokenizer", "EOS", "EmbeddingDropout", "FLD", "HFDataLoaders", "HFLearner",
+    "HFTask", "HFTextBlock", "HFTokenize", "JoinColumns", "LMDataLoader", "LMLearner", "LinearDecoder",
+    "Numericalize", "PAD", "Pad_Chunk", "Pad_Input", "PoolingLinearClassifier", "PretrainedTokenizer", "QRNN",
+    "QRNNLayer", "RNNDropout", "SPECIAL_TOKENS", "SamplingOptions", "SentenceEncoder", "SequentialRNN",
+    "SortedTextDL", "SpacyTokenizer", "SubwordTokenizer", "TK_MAJ", "TK_REP", "TK_UP", "TK_WREP", "TextAttribution",
+    "TextBlock", "TextColumns", "TextDataLoaders", "TextEncoder", "TextFields", "TextLearner", "TextLearnerOptions",
+    "TextTable", "TextTransformer", "TokenStore", "TokenizeWithRules", "TokenizedText", "Tokenizer", "Tokens", "UNK",
+    "WeightDropout", "WordTokenizer", "answer_f1", "apply_rules", "awd_lstm_clas_config", "awd_lstm_clas_split",
     "awd_lstm_lm_config", "awd_lstm_lm_split", "awd_qrnn_clas_config", "awd_qrnn_lm_config", "decode_spec_tokens",
-    "default_post_rules", "default_rules", "dropout_mask", "ensemble_preds", "fix_html", "generate",
-    "get_language_model", "get_text_classifier", "language_model_learner", "linear_recurrence", "lowercase",
-    "make_vocab", "masked_concat_pool", "match_embeds", "pad_chunk", "pad_input", "pad_input_chunk", "read_text",
-    "replace_all_caps", "replace_maj", "replace_rep", "replace_space", "replace_wrep", "reverse_text",
-    "rm_useless_spaces", "sample_next", "spec_add_spaces", "text_classifier_learner", "text_vocab",
-    "token_attributions", "tokenize_df", "tokenize_folder", "tokenize_texts", "transformer_clas_config",
-    "transformer_lm_config",
-    "HFDataLoaders", "HFLearner", "HFTask", "HFTextBlock", "HFTokenize", "TextFields",
-    "TokenizedText", "hf_layer_splitter", "hf_learner", "hf_splitter",
+    "default_post_rules", "default_rules", "dropout_mask", "ensemble_preds", "exact_match", "fix_html", "generate",
+    "get_language_model", "get_text_classifier", "hf_layer_splitter", "hf_learner", "hf_splitter",
+    "language_model_learner", "linear_recurrence", "lowercase", "make_vocab", "masked_concat_pool", "match_embeds",
+    "pad_chunk", "pad_input", "pad_input_chunk", "read_text", "replace_all_caps", "replace_maj", "replace_rep",
+    "replace_space", "replace_wrep", "reverse_text", "rm_useless_spaces", "rouge_1", "rouge_2", "rouge_l",
+    "rouge_lsum", "sample_next", "spec_add_spaces", "text_classifier_learner", "text_vocab", "token_attributions",
+    "tokenize_df", "tokenize_folder", "tokenize_texts", "transformer_clas_config", "transformer_lm_config",
 ]  # fmt: skip
 __all__ += basics.__all__
