@@ -45,6 +45,7 @@ from laminar.metrics.regression import (
     msle,
     rmse,
 )
+from laminar.metrics.rouge import Rouge, rouge_1, rouge_2, rouge_l, rouge_lsum, rouge_n
 from laminar.metrics.scores import (
     ClassScore,
     F1Score,
@@ -61,7 +62,6 @@ from laminar.metrics.scores import (
 )
 from laminar.metrics.segmentation import Dice, DiceMulti, JaccardCoeff, JaccardCoeffMulti, foreground_acc
 from laminar.metrics.smoothing import AvgSmoothLoss, MovingAverage, smooth
-from laminar.metrics.rouge import Rouge, rouge_1, rouge_2, rouge_l, rouge_lsum, rouge_n
 from laminar.metrics.text import CorpusBLEUMetric, Perplexity, perplexity
 
 __all__ = [

@@ -173,7 +173,8 @@ def _common_places(line: list[str], sentence: list[str]) -> list[int]:
         for j, other in enumerate(sentence):
             same = word == other
             lengths[i + 1][j + 1] = lengths[i][j] + 1 if same else max(lengths[i][j + 1], lengths[i + 1][j])
-    found, i, j = [], len(line), len(sentence)
+    found: list[int] = []
+    i, j = len(line), len(sentence)
     while i and j:
         if line[i - 1] == sentence[j - 1]:
             found, i, j = [*found, i - 1], i - 1, j - 1

@@ -1,18 +1,37 @@
 """Models of transformers (extra ``hf``) as first-class citizens: their tokenizers in blocks, themselves in learners."""
 
 import laminar.text.hf.showing  # noqa: F401  # says how texts are shown
-from laminar.text.hf.blocks import HFTextBlock
+from laminar.text.hf.answering import (
+    AnswerF1,
+    AnswerSpanLoss,
+    ExactMatch,
+    HFAnswerLearner,
+    HFQuestionBlock,
+    HFQuestionDL,
+    QuestionAnswering,
+)
+from laminar.text.hf.blocks import AddPrefix, HFTextBlock
 from laminar.text.hf.data import HFDataLoaders, HFLoadersOptions, HFTableOptions
 from laminar.text.hf.inputs import TokenizedText
+from laminar.text.hf.language import CausalLanguageModel, Filled, HFCausalLearner, HFMaskedLearner, MaskedLanguageModel
 from laminar.text.hf.learner import HFLearner, hf_learner
 from laminar.text.hf.model import HFModel
+from laminar.text.hf.packing import HFBlockDL, HFLanguageBlock
+from laminar.text.hf.questions import Question, QuestionFields
+from laminar.text.hf.spans import Answer
 from laminar.text.hf.splitters import hf_layer_splitter, hf_splitter
 from laminar.text.hf.tasks import HFTask, SequenceClassification, register_task
+from laminar.text.hf.text_scores import ChrF, SacreBLEU, TextScore, WriteTexts
 from laminar.text.hf.tokenizer import HFTokenizer
 from laminar.text.hf.tokenizing import HFPad, HFTextDL, HFTokenize, TextFields
+from laminar.text.hf.writing import HFWritingLearner, HFWrittenBlock, SequenceToSequence
 
 __all__ = [
-    "HFDataLoaders", "HFLearner", "HFLoadersOptions", "HFModel", "HFPad", "HFTableOptions", "HFTask", "HFTextBlock",
-    "HFTextDL", "HFTokenize", "HFTokenizer", "SequenceClassification", "TextFields", "TokenizedText",
-    "hf_layer_splitter", "hf_learner", "hf_splitter", "register_task",
+    "AddPrefix", "Answer", "AnswerF1", "AnswerSpanLoss", "CausalLanguageModel", "ChrF", "ExactMatch", "Filled",
+    "HFAnswerLearner", "HFBlockDL", "HFCausalLearner", "HFDataLoaders", "HFLanguageBlock", "HFLearner",
+    "HFLoadersOptions", "HFMaskedLearner", "HFModel", "HFPad", "HFQuestionBlock", "HFQuestionDL", "HFTableOptions",
+    "HFTask", "HFTextBlock", "HFTextDL", "HFTokenize", "HFTokenizer", "HFWritingLearner", "HFWrittenBlock",
+    "MaskedLanguageModel", "Question", "QuestionAnswering", "QuestionFields", "SacreBLEU", "SequenceClassification",
+    "SequenceToSequence", "TextFields", "TextScore", "TokenizedText", "WriteTexts", "hf_layer_splitter", "hf_learner",
+    "hf_splitter", "register_task",
 ]  # fmt: skip

@@ -4,11 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
+from laminar.core.transform import Transform
 from laminar.data.blocks import TransformBlock
 from laminar.text.hf.tokenizer import as_tokenizer
 from laminar.text.hf.tokenizing import HFPad, HFTextDL, HFTokenize
 
-__all__ = ["HFTextBlock"]
+__all__ = ["AddPrefix", "HFTextBlock"]
+
+
+class AddPrefix(Transform):
+    """Put the same words before each text: T5 wants to be told its task (``"summarize: "``).
+
+    Args:
+        prefix: the words, with the space behind them.
+    """
+
+    deterministic = True
+
+    def __init__(self, prefix: str = "") -> None:
+        super().__init__()
+        self.prefix = prefix
+
+    def encodes(self, text: str) -> str:
+        """The text with the words before it."""
+        return f"{self.prefix}{text}"
 
 
 class HFTextBlock(TransformBlock):
@@ -22,6 +41,7 @@ class HFTextBlock(TransformBlock):
         is_split_into_words: items are lists of words.
         pad_to_multiple_of: lengthen batches to a multiple of this (8 suits tensor cores).
         encoding: of files.
+        prefix: put these words before each text: T5 wants to be told its task (``"summarize: "``).
 
     Raises:
         MissingExtraError: transformers is not installed.
@@ -34,6 +54,8 @@ class HFTextBlock(TransformBlock):
         is_split_into_words: bool = False,
         pad_to_multiple_of: int | None = None,
         encoding: str = "utf-8",
+        prefix: str = "",
     ) -> None:
         tokenize = HFTokenize(as_tokenizer(tokenizer), max_length, is_split_into_words, encoding)
-        super().__init__(type_tfms=tokenize, dl_type=HFTextDL, dls_kwargs={"before_batch": HFPad(pad_to_multiple_of)})
+        steps = [AddPrefix(prefix), tokenize] if prefix else [tokenize]
+        super().__init__(type_tfms=steps, dl_type=HFTextDL, dls_kwargs={"before_batch": HFPad(pad_to_multiple_of)})

@@ -14,6 +14,7 @@ from laminar.learner.learner import Learner, LearnerOptions
 from laminar.text.hf.model import HFModel, hf_network, too_long, without_adapters
 from laminar.text.hf.splitters import hf_splitter
 from laminar.text.hf.tasks import HFTask, task_for
+from laminar.text.hf.tokenizer import HFTokenizer
 from laminar.text.hf.tokenizing import HFTokenize, tokenize_of
 
 __all__ = ["HFLearner", "hf_learner"]
@@ -33,6 +34,15 @@ class HFLearner(Learner):
     def tokenizer(self) -> Any:
         """The tokenizer of transformers that makes the model's inputs."""
         return _tokenize(self.dls).tokenizer.hf
+
+    @property
+    def _network(self) -> HFModel:
+        assert isinstance(self.model, HFModel), "hf_learner made it"
+        return self.model
+
+    @property
+    def _hf_tokenizer(self) -> HFTokenizer:
+        return _tokenize(self.dls).tokenizer
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write model and tokenizer in transformers' own format, for ``from_pretrained``.
@@ -89,15 +99,16 @@ def hf_learner(
     is_new = _is_config(model)
     hf_model = _model(model, chosen, chosen.settings(dls), config)
     _check_fit(hf_model, tokenize, chosen, dls)
-    adapted = HFModel(hf_model, chosen.outputs)
+    adapted = chosen.adapter(hf_model, chosen.outputs)
     _check_lengths(adapted, tokenize)
     options.setdefault("splitter", chosen.splitter)
     if not is_new:
         options.setdefault("lr", _FINE_TUNING_LR)
     if options.get("loss_func") is None:
         options["loss_func"] = chosen.loss(dls)
-    learn = HFLearner(dls, adapted, **options)
-    learn.model_recipe = _recipe(adapted)
+    kind: type[HFLearner] = chosen.network.learner  # type: ignore[attr-defined]  # noted beside each builder
+    learn = kind(dls, adapted, **options)
+    learn.model_recipe = _recipe(adapted, chosen)
     return learn
 
 
@@ -167,7 +178,7 @@ def _check_lengths(model: HFModel, tokenize: HFTokenize) -> None:
         raise ConfigError(too_long(tokenize.longest, model.max_length))
 
 
-def _recipe(model: HFModel) -> Any:
+def _recipe(model: HFModel, task: HFTask) -> Any:
     """How an export builds the model; None if its class is not transformers' own."""
     transformers = require("transformers", "hf", "hf_learner")
     hf_model: Any = model.hf_model
@@ -176,7 +187,7 @@ def _recipe(model: HFModel) -> Any:
     if getattr(transformers, name, None) is not type(inner):
         return None
     arguments: dict[str, Any] = {"model_class": name, "config": as_data(inner.config), "outputs": model.outputs}
-    return hf_network, arguments
+    return task.network, arguments
 
 
 def as_data(config: Any) -> dict[str, Any]:

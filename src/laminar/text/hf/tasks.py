@@ -15,6 +15,7 @@ from laminar.data.outputs import get_c
 from laminar.learner.losses_for import loss_for
 from laminar.nn.losses import LossFunction
 from laminar.optim.groups import Splitter
+from laminar.text.hf.model import HFModel, hf_network
 from laminar.text.hf.splitters import hf_splitter
 
 __all__ = ["HFTask", "SequenceClassification", "register_task", "task_for"]
@@ -27,11 +28,15 @@ class HFTask:
         name: what it is called in messages.
         auto_class: class of transformers that makes its models of a name, a folder or a configuration.
         outputs: which of a model's outputs are its predictions; several names for a tuple.
+        network: the builder that an export names; its ``learner`` is the class of the learner.
+        adapter: how laminar calls its models.
     """
 
     name: str
     auto_class: str
     outputs: str | Sequence[str] = "logits"
+    network: Callable[..., HFModel] = staticmethod(hf_network)
+    adapter: type[HFModel] = HFModel
 
     def settings(self, dls: Any) -> dict[str, Any]:
         """What the data say of the model's configuration."""

@@ -1,0 +1,411 @@
+"""Models that answer questions about a text by saying where in it the answer stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from laminar.core.device import to_cpu, to_device
+from laminar.core.errors import ConfigError, DataError
+from laminar.core.recipe import builder
+from laminar.core.types import plain
+from laminar.data.blocks import TransformBlock
+from laminar.data.loader import DataLoader
+from laminar.learner.inference import evaluation_loader
+from laminar.metrics.answers import answer_f1, exact_match
+from laminar.metrics.base import Metric
+from laminar.metrics.weighing import ItemsMissingError
+from laminar.nn.calling import call_model, evaluating
+from laminar.nn.losses import BaseLoss, LossFunction
+from laminar.text.hf.learner import HFLearner
+from laminar.text.hf.model import HFModel, hf_network
+from laminar.text.hf.questions import CONTEXT, AnswerSpan, HFTokenizeQuestion, Question, QuestionWindows, as_question
+from laminar.text.hf.spans import Answer, SpanCandidates, best_spans
+from laminar.text.hf.splitters import hf_splitter
+from laminar.text.hf.tasks import HFTask, register_task
+from laminar.text.hf.tokenizer import as_tokenizer
+from laminar.text.hf.tokenizing import HFPad, tokenize_of
+from laminar.text.showing import TextTable
+
+__all__ = [
+    "AnswerF1",
+    "AnswerSpanLoss",
+    "ExactMatch",
+    "HFAnswerLearner",
+    "HFQuestionBlock",
+    "HFQuestionDL",
+    "QuestionAnswering",
+    "gather_answers",
+    "hf_answer_network",
+]
+
+_N_BEST = 20  # spans that are kept of each window
+_AROUND = 12  # words of a context that are shown on each side of an answer
+
+
+class HFQuestionDL(DataLoader):
+    """Batches of windows: questions with the parts of their contexts. Windows, not questions, are shuffled.
+
+    Args:
+        dataset: questions, with an `HFTokenizeQuestion` among their transforms.
+        bs: windows in a batch.
+        **options: see `DataLoader`.
+    """
+
+    def __init__(self, dataset: Any, bs: int = 64, **options: Any) -> None:
+        self._windows: QuestionWindows | None = None
+        super().__init__(dataset, bs, **options)
+
+    @property
+    def windows(self) -> QuestionWindows:
+        """The windows of all questions."""
+        if self._windows is None:
+            tokenize = tokenize_of(self)
+            if not isinstance(tokenize, HFTokenizeQuestion):
+                raise ConfigError("HFQuestionDL is for data with an HFQuestionBlock")
+            rows = getattr(self.dataset, "tls", [self.dataset])[0].up_to(tokenize)
+            index = getattr(rows.items, "index", None)
+            names = range(len(rows)) if index is None or callable(index) else list(index)
+            self._windows = tokenize.windows([_question(rows, number, names) for number in range(len(rows))], names)
+        return self._windows
+
+    @property
+    def n_items(self) -> int:
+        """How many windows an epoch has."""
+        return len(self.windows) if self._limit is None else min(self._limit, len(self.windows))
+
+    def _item_source(self) -> Any:
+        return self.windows
+
+    def show_batch(
+        self,
+        b: Any = None,
+        max_n: int = 9,
+        ctxs: Any = None,
+        show: bool = True,
+        unique: bool = False,
+        **options: Any,
+    ) -> Any:
+        """Show questions with the part of their context where the answer stands, between « and ».
+
+        Args:
+            b: not used: windows are shown from the first question on.
+            max_n: how many.
+            ctxs: not used.
+            show: False returns the table in place of showing it.
+            unique: not used.
+            **options: none.
+        """
+        windows, rows = self.windows, []
+        for number in range(min(max_n, len(windows))):
+            asked = windows.questions[windows.rows[number]]
+            if asked.answers is None:
+                rows.append([asked.question, _around(asked.context, -1, -1), ""])
+                continue
+            first, last = plain(windows.span(number)).tolist()
+            inside = first != windows.nowhere[number] or bool(windows.contexts[number][0] <= first)
+            start, end = windows.offsets[number][[first, last]][[0, 1], [0, 1]].tolist() if inside else (-1, -1)
+            begin, behind = windows.contexts[number]
+            part = asked.context[: int(windows.offsets[number][max(behind - 1, begin), 1])]
+            rows.append([asked.question, _around(part, start, end), asked.context[start:end] if inside else ""])
+        table = TextTable(["question", "context", "answer"], rows)
+        if show:
+            table.show()
+        return table
+
+
+def _question(rows: Any, number: int, names: Sequence[Any]) -> Question:
+    try:
+        return as_question(rows[number])
+    except DataError as error:
+        error.add_note(f"in row {names[number]}")
+        raise
+
+
+class HFQuestionBlock(TransformBlock):
+    """Questions about texts for a model that says where in a text the answer stands.
+
+    An item is a `Question`, which `QuestionFields` gets out of a row. A context longer than a window is cut into
+    several, which overlap, so that each answer is whole in one.
+
+    Args:
+        tokenizer: of transformers (a fast one), its folder, or its name.
+        max_length: tokens in a window, the question among them; the tokenizer's limit, where that is smaller.
+        stride: tokens of the context that a window shares with the one before.
+        pad_to_multiple_of: lengthen batches to a multiple of this (8 suits tensor cores).
+
+    Raises:
+        MissingExtraError: transformers is not installed.
+        ConfigError: a tokenizer that does not tell where tokens stand, or numbers out of range.
+    """
+
+    def __init__(
+        self, tokenizer: Any, max_length: int = 384, stride: int = 128, pad_to_multiple_of: int | None = None
+    ) -> None:
+        super().__init__(
+            type_tfms=HFTokenizeQuestion(as_tokenizer(tokenizer), max_length, stride),
+            dl_type=HFQuestionDL,
+            dls_kwargs={"before_batch": HFPad(pad_to_multiple_of, padding_side="right")},
+        )
+
+
+class AnswerSpanLoss(BaseLoss):
+    """Mean of the cross entropies of an answer's first and last token, as models of transformers compute it."""
+
+    y_int = True
+
+    def forward(self, inp: Any, targ: Tensor) -> Tensor:
+        """Compare scores of first and last tokens with targets.
+
+        Args:
+            inp: a pair of scores, ``[batch, length]`` each.
+            targ: first and last token, int64 ``[batch, 2]``.
+        """
+        losses = [F.cross_entropy(part, targ[:, side], reduction=self.reduction) for side, part in enumerate(inp)]
+        return torch.stack(losses).mean(0)
+
+    def activation(self, out: Any) -> Any:
+        """Probabilities of first and last tokens."""
+        return tuple(part.softmax(-1) for part in out)
+
+    def decodes(self, out: Any) -> Tensor:
+        """The likeliest first and last token, ``[batch, 2]``."""
+        first, last = (part.clamp_min(1e-30).log() for part in out)
+        _, begin, end = best_spans(first, last, torch.ones_like(first), 1)
+        return torch.cat([begin, end], 1)
+
+
+def gather_answers(
+    windows: QuestionWindows,
+    outputs: Iterable[tuple[Sequence[int], Any, Mapping[str, Tensor]]],
+    max_answer_tokens: int = 30,
+) -> dict[int, SpanCandidates]:
+    """The candidates for each question's answer, from what a model says of its windows.
+
+    Args:
+        windows: the windows.
+        outputs: for each batch the numbers of its windows, the model's pair of scores, and its inputs.
+        max_answer_tokens: tokens in an answer, at most.
+    """
+    found: dict[int, SpanCandidates] = {}
+    for numbers, (start, end), inputs in outputs:
+        spans = [part.tolist() for part in best_spans(start, end, inputs[CONTEXT], _N_BEST, max_answer_tokens)]
+        nowhere = torch.tensor([windows.nowhere[number] for number in numbers], device=start.device)[:, None]
+        missing = (start.gather(1, nowhere) + end.gather(1, nowhere))[:, 0].float().tolist()
+        for place, number in enumerate(numbers):
+            row = windows.rows[number]
+            candidates = found.setdefault(row, SpanCandidates(windows.questions[row].context))
+            scores, first, last = (part[place] for part in spans)
+            candidates.add(windows.offsets[number], scores, first, last, missing[place])
+    return found
+
+
+class _AnswerMetric(Metric):
+    """The mean of a score of answers, each found in all windows of its question; in validation alone."""
+
+    smaller_is_better = False
+    score: Callable[[str, Sequence[str]], float]
+
+    def __init__(self, max_answer_tokens: int = 30) -> None:
+        self.max_answer_tokens = max_answer_tokens
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was said."""
+        self._outputs: list[Any] = []
+        self._windows: QuestionWindows | None = None
+
+    def accumulate(self, learn: Any) -> None:
+        """Keep what the model says of a batch of windows."""
+        if learn.training:
+            return
+        if learn.dl is None:  # the learner only tries a few items
+            raise ItemsMissingError("which questions these are, is not known")
+        if not isinstance(learn.dl, HFQuestionDL):
+            raise ConfigError(f"{self.name} is for data with an HFQuestionBlock.")
+        self._windows = learn.dl.windows
+        mask = {CONTEXT: learn.xb[0][CONTEXT].cpu()}
+        self._outputs.append((list(learn.dl.items_in_batch(learn.iter)), to_cpu(learn.pred), mask))
+
+    @property
+    def value(self) -> Any:
+        """The mean over questions; None without any."""
+        if self._windows is None:
+            return None
+        windows = self._windows
+        found = gather_answers(windows, self._outputs, self.max_answer_tokens)
+        scores = [
+            type(self).score(
+                candidates.answers(1, windows.may_be_missing)[0].text, windows.questions[row].answers or ()
+            )
+            for row, candidates in found.items()
+        ]
+        return sum(scores) / len(scores)
+
+
+class ExactMatch(_AnswerMetric):
+    """Share of questions that are answered with the very words of a true answer (see `exact_match`).
+
+    Args:
+        max_answer_tokens: tokens in an answer, at most.
+    """
+
+    title = "exact_match"
+    score = staticmethod(exact_match)
+
+
+class AnswerF1(_AnswerMetric):
+    """Mean share of words that answers have in common with the true ones (see `answer_f1`).
+
+    Args:
+        max_answer_tokens: tokens in an answer, at most.
+    """
+
+    title = "answer_f1"
+    score = staticmethod(answer_f1)
+
+
+class HFAnswerLearner(HFLearner):
+    """A learner whose model answers questions about a text with words of the text."""
+
+    def predict(  # type: ignore[override]  # a question has a context, and an answer a place
+        self, question: Any, context: str | None = None, n_best: int = 1, *, may_be_missing: bool | None = None
+    ) -> Any:
+        """Answer a question.
+
+        Args:
+            question: the question; or a pair (question, context).
+            context: the text with the answer, of any length.
+            n_best: how many answers.
+            may_be_missing: whether to say that there is no answer, where that is likelier; None if the data have such
+                questions.
+
+        Returns:
+            An `Answer`; a list of them, likeliest first, for `n_best` above 1.
+        """
+        asked = as_question(question if context is None else (question, context))
+        answers = self._answers(self._tokenize.windows([asked]), n_best, may_be_missing)[0]
+        return answers[0] if n_best == 1 else answers
+
+    def get_answers(
+        self, ds_idx: int = 1, dl: Any = None, n_best: int = 1, *, may_be_missing: bool | None = None
+    ) -> tuple[list[list[Answer]], list[Question]]:
+        """The answers to all questions of a set, in their order.
+
+        Args:
+            ds_idx: 0 for the training set, 1 for the validation set.
+            dl: another loader instead, such as ``dls.test_dl(pairs)``.
+            n_best: how many answers to each question.
+            may_be_missing: see `predict`.
+
+        Returns:
+            For each question its answers, likeliest first; and the questions.
+        """
+        loader = evaluation_loader(self.dls, ds_idx, dl)
+        if not isinstance(loader, HFQuestionDL):
+            raise ConfigError("a loader of questions is needed: dls.test_dl([(question, context), ...])")
+        windows = loader.windows
+        return self._answers(windows, n_best, may_be_missing, loader.bs or 1), list(windows.questions)
+
+    def show_results(  # type: ignore[override]  # answers are gathered from windows
+        self, ds_idx: int = 1, dl: Any = None, max_n: int = 9, shuffle: bool = True
+    ) -> TextTable:
+        """Show some questions with the place of the true answer, between « and », and the answer found.
+
+        Args:
+            ds_idx: 0 for the training set, 1 for the validation set.
+            dl: another loader instead.
+            max_n: how many.
+            shuffle: draw them at random.
+        """
+        questions = evaluation_loader(self.dls, ds_idx, dl).windows.questions
+        order = torch.randperm(len(questions)).tolist() if shuffle else range(len(questions))
+        chosen = [questions[number] for number in list(order)[:max_n]]
+        found = self._answers(self._tokenize.windows(chosen), 1, None)
+        rows = []
+        for asked, (answer, *_) in zip(chosen, found, strict=True):
+            true = asked.answers[0] if asked.answers else ""
+            start = asked.starts[0] if asked.answers else answer.start
+            shown = _around(asked.context, start, start + len(true) if asked.answers else answer.end)
+            rows.append([asked.question, shown, true, answer.text, f"{answer.score:.2f}"])
+        table = TextTable(["question", "context", "answer", "prediction", "score"], rows)
+        table.show()
+        return table
+
+    @property
+    def _tokenize(self) -> HFTokenizeQuestion:
+        found = tokenize_of(self.dls.train)
+        assert isinstance(found, HFTokenizeQuestion), "the learner was made for such data"
+        return found
+
+    def _answers(
+        self, windows: QuestionWindows, n_best: int, may_be_missing: bool | None, bs: int = 64
+    ) -> list[list[Answer]]:
+        """The answers to the questions of some windows."""
+        hf = self.tokenizer
+        pad = HFPad(None, hf.pad_token_id, hf.pad_token_type_id, "right")
+        loader = DataLoader(windows, bs=bs, before_batch=pad)
+        if may_be_missing is None:
+            may_be_missing = any(getattr(dl, "windows", windows).may_be_missing for dl in self.dls)
+        self.model.to(self.device)
+        with torch.no_grad(), evaluating(self.model):
+            found = gather_answers(windows, (self._said(batch, bs, place) for place, batch in enumerate(loader)))
+        return [found[row].answers(n_best, may_be_missing) for row in range(len(windows.questions))]
+
+    def _said(self, batch: Any, bs: int, place: int) -> tuple[Sequence[int], Any, Mapping[str, Tensor]]:
+        inputs = to_device(plain(batch[0]), self.device)
+        scores = call_model(self.model, (inputs,))
+        return range(place * bs, place * bs + len(scores[0])), scores, inputs
+
+
+def _around(context: str, start: int, end: int) -> str:
+    """The words around a span, which stands between « and »."""
+    if start < 0:
+        words = context.split()
+        return " ".join(words[: 2 * _AROUND]) + (" …" if len(words) > 2 * _AROUND else "")
+    before, after = context[:start].split(" "), context[end:].split(" ")
+    left = ("… " if len(before) > _AROUND else "") + " ".join(before[-_AROUND:])
+    right = " ".join(after[:_AROUND]) + (" …" if len(after) > _AROUND else "")
+    return " ".join(f"{left}«{context[start:end]}»{right}".split())
+
+
+@builder
+def hf_answer_network(
+    model_class: str,
+    config: Mapping[str, Any],
+    outputs: str | Sequence[str] = ("start_logits", "end_logits"),
+    adapter: Mapping[str, Any] | None = None,
+) -> HFModel:
+    """The model of an answering learner without its weights: what an export asks for (see `hf_network`).
+
+    Args:
+        model_class: see `hf_network`.
+        config: see `hf_network`.
+        outputs: see `hf_network`.
+        adapter: see `hf_network`.
+    """
+    return hf_network(model_class, config, tuple(outputs), adapter)
+
+
+hf_answer_network.learner = HFAnswerLearner  # type: ignore[attr-defined]
+hf_answer_network.splitter = hf_splitter  # type: ignore[attr-defined]
+
+
+class QuestionAnswering(HFTask):
+    """Where in a text is the answer to a question?"""
+
+    name = "question answering"
+    auto_class = "AutoModelForQuestionAnswering"
+    outputs = ("start_logits", "end_logits")
+    network = staticmethod(hf_answer_network)
+
+    def loss(self, dls: Any) -> LossFunction:
+        """Cross entropy of first and last tokens."""
+        return AnswerSpanLoss()
+
+
+register_task(AnswerSpan, QuestionAnswering)
