@@ -24,7 +24,7 @@ PAGES = [
         "interpretation.md",
         "reliability.md",
     ],
-    *["export.md", "text.md"],
+    *["export.md", "text.md", "huggingface_tasks.md"],
 ]
 
 
