@@ -51,11 +51,14 @@ class Slow(Callback):
         time.sleep(self.seconds)
 
 
-def learner(folder: Path, workers: int = 0, every: int = 3, pause: float = 0.0, cbs: tuple = ()) -> Learner:
+def learner(
+    folder: Path, workers: int = 0, every: int = 3, pause: float = 0.0, cbs: tuple = (), restarts: int = 0
+) -> Learner:
     torch.manual_seed(7)
+    options = {"num_workers": workers, "restart_workers": restarts}
     dls = DataLoaders(
-        DataLoader(Points(0, N_TRAIN), BS, shuffle=True, num_workers=workers),
-        DataLoader(Points(N_TRAIN, N_TRAIN + 160), 2 * BS, num_workers=workers),
+        DataLoader(Points(0, N_TRAIN), BS, shuffle=True, **options),
+        DataLoader(Points(N_TRAIN, N_TRAIN + 160), 2 * BS, **options),
         device="cpu",
     )
     model = nn.Sequential(nn.Linear(4, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 2))

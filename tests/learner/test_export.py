@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from laminar.core.errors import ConfigError, DataError, WeightsError
+from laminar.core.errors import ConfigError, DataError, VerificationError, WeightsError
 from laminar.core.transform import ItemTransform, Transform
 from laminar.core.types import TensorCategory
-from laminar.data import Categorize, DataLoaders, Datasets
+from laminar.data import Categorize, DataLoader, DataLoaders, Datasets
 from laminar.learner import Learner, load_learner
 from laminar.nn import (
     BCELossFlat,
@@ -218,12 +218,127 @@ def test_what_only_matters_in_training_and_files_that_are_gone_hinder_no_export(
     assert load_learner(learn.export(), trust=TRUST).model[1].momentum == 0.1
 
 
-def test_batches_from_elsewhere_cannot_be_exported(tmp_path):
-    batch = (torch.zeros(2, 1), torch.tensor([0, 1]))
-    learn = Learner(DataLoaders([batch], [batch], types=(torch.Tensor, TensorCategory), device="cpu"), build_model())
-    learn.model_recipe = (build_model, {})
-    with pytest.raises(ConfigError, match=r"not known how .* makes its batches"):
-        learn.export(tmp_path / "x.laminar")
+class Points(torch.utils.data.Dataset):
+    def __len__(self):
+        return 12
+
+    def __getitem__(self, number):
+        return torch.tensor([number / 12.0]), torch.tensor(number % 2)
+
+
+def from_torch():
+    loaders = [torch.utils.data.DataLoader(Points(), batch_size=4, shuffle=shuffle) for shuffle in (True, False)]
+    return DataLoaders(*loaders, device="cpu")
+
+
+def from_own_loader():
+    return DataLoaders(DataLoader(Points(), bs=4, shuffle=True), DataLoader(Points(), bs=4), device="cpu")
+
+
+def from_list():
+    batches = [(torch.rand(4, 1), torch.tensor([0, 1, 0, 1])) for _ in range(2)]
+    types = (torch.Tensor, TensorCategory)
+    return DataLoaders(batches, batches, types=types, vocab=["no", "yes"], device="cpu")
+
+
+def from_stream():
+    class Stream(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            return (Points()[number] for number in range(12))
+
+    return DataLoaders(*[torch.utils.data.DataLoader(Stream(), batch_size=4) for _ in range(2)], device="cpu")
+
+
+def small_model(width):
+    return torch.nn.Sequential(torch.nn.Linear(1, width), torch.nn.ReLU(), torch.nn.Linear(width, 2))
+
+
+@pytest.mark.parametrize("make", [from_torch, from_own_loader, from_list, from_stream])
+def test_a_learner_over_batches_from_elsewhere_is_exported_and_predicts_batches(tmp_path, make):
+    learn = Learner(make(), small_model(3), torch.nn.CrossEntropyLoss(), path=tmp_path)
+    learn.model_recipe = (small_model, {"width": 3})
+    state = torch.get_rng_state()
+    loaded = load_learner(learn.export("x.laminar"), trust=[small_model])
+    assert torch.equal(torch.get_rng_state(), state)
+    x = torch.rand(7, 1)
+    expected = learn.get_preds(dl=[x])[0]
+    assert torch.equal(expected.sum(1), torch.ones(7)) or torch.allclose(expected.sum(1), torch.ones(7))
+    assert torch.equal(loaded.get_preds(dl=[x])[0], expected)
+    assert torch.equal(loaded.get_preds(dl=loaded.dls.test_dl([(x, torch.zeros(7, dtype=torch.long))]))[0], expected)
+    assert loaded.dls.vocab == learn.dls.vocab
+
+
+def test_what_was_predicted_of_a_batch_from_elsewhere_is_predicted_again_when_it_is_loaded(tmp_path):
+    learn = Learner(from_torch(), small_model(3), torch.nn.CrossEntropyLoss(), path=tmp_path)
+    learn.model_recipe = (small_model, {"width": 3})
+    file = learn.export("x.laminar")
+
+    with pytest.raises(VerificationError, match="predictions of its 1 golden items differ"):
+        load_learner(file, trust=[changed_model(small_model)])
+
+
+def changed_model(build):
+    """A function of the same name that builds a model of the same weights, which answers otherwise."""
+
+    def other(width):
+        return torch.nn.Sequential(*build(width)[:1], torch.nn.Tanh(), *build(width)[2:])
+
+    other.__module__, other.__qualname__ = build.__module__, build.__qualname__
+    return other
+
+
+class Row(Transform):
+    "Numbers, as many as there are."
+
+    def encodes(self, x: list):
+        return torch.tensor(x)
+
+
+class Mean(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(1, 2)
+
+    def forward(self, x):
+        return self.linear(x.mean(1, keepdim=True))
+
+
+def test_items_that_fit_in_no_batch_together_are_predicted_again_one_by_one(tmp_path):
+    rows = [([float(i)] * (i % 3 + 1), str(i % 2)) for i in range(12)]
+    sets = Datasets(
+        rows,
+        [[ItemTransform(lambda row: row[0]), Row()], [ItemTransform(lambda row: row[1]), Categorize()]],
+        splits=[range(8), range(8, 12)],
+    )
+    learn = Learner(sets.dataloaders(bs=1, path=tmp_path, device="cpu", check=False), Mean())
+    learn.model_recipe = (Mean, {})
+    file = learn.export()
+    with zipfile.ZipFile(file) as archive:
+        golden = json.loads(archive.read("manifest.json"))["golden"]
+    assert golden["singly"]
+    assert len(golden["items"]) == 4
+    assert torch.equal(
+        load_learner(file, trust=[Mean, Row]).get_preds(dl=[torch.ones(2, 3)])[0],
+        learn.get_preds(dl=[torch.ones(2, 3)])[0],
+    )
+
+
+def test_kernels_stay_in_the_memory_layout_whose_sums_were_rounded_so(tmp_path):
+    def from_pixels():
+        batches = [(torch.rand(2, 3, 8, 8), torch.tensor([0, 1]))]
+        return DataLoaders(batches, batches, device="cpu")
+
+    for layout in (torch.channels_last, torch.contiguous_format):
+        learn = Learner(from_pixels(), convolutions().to(memory_format=layout), nn.CrossEntropyLoss(), path=tmp_path)
+        learn.model_recipe = (convolutions, {})
+        loaded = load_learner(learn.export(), trust=[convolutions])
+        assert loaded.model[0].weight.is_contiguous(memory_format=layout)
+        pixels = torch.rand(4, 3, 32, 32)
+        assert torch.equal(loaded.get_preds(dl=[pixels])[0], learn.get_preds(dl=[pixels])[0])
+
+
+def convolutions():
+    return nn.Sequential(nn.Conv2d(3, 32, 3), nn.ReLU(), nn.Conv2d(32, 32, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
 def test_a_failed_export_leaves_the_old_file_and_the_learner_as_they_were(exported):

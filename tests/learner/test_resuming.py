@@ -279,6 +279,13 @@ def torchs() -> DataLoaders:
     )
 
 
+def torchs_with_generators() -> DataLoaders:
+    train, valid = map(Drawing, points())
+    sampler = torch_data.RandomSampler(train, generator=torch.Generator().manual_seed(8))
+    loader = torch_data.DataLoader(train, BS, sampler=sampler, generator=torch.Generator().manual_seed(9))
+    return DataLoaders(loader, torch_data.DataLoader(valid, BS), device="cpu", n_inp=1)
+
+
 def listed() -> DataLoaders:
     return DataLoaders(*[list(torch_data.DataLoader(part, BS)) for part in points()], device="cpu")
 
@@ -322,16 +329,42 @@ def streamed(kind: type) -> DataLoaders:
 
 @pytest.mark.parametrize(
     ("make", "fit"),
-    [(torchs, train), (listed, train), (listed, by_batches), (bare, train), (bare, by_batches)],
-    ids=["torch", "list", "list by batches", "no loaders of ours", "no loaders of ours by batches"],
+    [
+        (torchs, train),
+        (torchs_with_generators, train),
+        (listed, train),
+        (listed, by_batches),
+        (bare, train),
+        (bare, by_batches),
+    ],
+    ids=[
+        "torch",
+        "torch with generators",
+        "list",
+        "list by batches",
+        "no loaders of ours",
+        "no loaders of ours by batches",
+    ],
 )
 def test_batches_from_elsewhere_go_on_where_they_were(learner, make, fit, capsys, recwarn) -> None:
     whole = learner(dls=make)
     fit(whole)
-    for at in (7, 12):
+    for at in (7, 12, 15):
         assert_same(interrupted(learner, at, fit, dls=make), outcome(whole))
     read_again = [str(warning.message) for warning in recwarn if "read again" in str(warning.message)]
-    assert bool(read_again) is (make is torchs), "what cannot begin in its middle says so"
+    assert bool(read_again) is (make in (torchs, torchs_with_generators)), "what cannot begin in its middle says so"
+
+
+def sampled() -> DataLoaders:
+    train, valid = points()
+    sampler = torch_data.RandomSampler(train, generator=torch.Generator().manual_seed(8))
+    return DataLoaders(DataLoader(train, BS, sampler=sampler), DataLoader(valid, BS), device="cpu")
+
+
+def test_a_sampler_with_a_generator_of_its_own_goes_on_where_it_was(learner, capsys) -> None:
+    whole = learner(dls=sampled)
+    train(whole)
+    assert_same(interrupted(learner, 15, dls=sampled), outcome(whole))
 
 
 def test_a_stream_that_knows_its_place_goes_on_at_once(learner, capsys) -> None:

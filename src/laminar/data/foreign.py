@@ -77,6 +77,7 @@ class ForeignLoader(DecodesBatches):
         self.after_item, self.after_batch = Pipeline(), Pipeline()
         self._done = 0  # batches of the epoch that runs
         self._begun: dict[str, Any] | None = None  # random states when it began
+        self._drawn_from: list[Tensor] = []  # the states of the iterable's own generators, then
         self._resumed: dict[str, Any] | None = None
 
     def __len__(self) -> int:
@@ -102,7 +103,7 @@ class ForeignLoader(DecodesBatches):
     def _from_the_start(self) -> Iterable[Any]:
         """All batches; what may draw random numbers for their order may have to draw them again."""
         if not isinstance(self.batches, Sequence):
-            self._begun = get_random_states()
+            self._begun, self._drawn_from = get_random_states(), self._own_states()
         batches: Iterable[Any] = self.batches
         return batches
 
@@ -122,7 +123,7 @@ class ForeignLoader(DecodesBatches):
             UserWarning,
             stacklevel=2,
         )
-        now, self._begun = get_random_states(), place["begun"]
+        now, self._begun, self._drawn_from = get_random_states(), place["begun"], place.get("drawn_from", [])
         if self._begun is not None:
             set_random_states(**self._begun)
         rest: Iterator[Any] = iter(self.batches)
@@ -135,11 +136,24 @@ class ForeignLoader(DecodesBatches):
         """Where it is in its epoch; after `load_state_dict` it goes on there."""
         tells = hasattr(self.batches, "state_dict") and hasattr(self.batches, "load_state_dict")
         inner = self.batches.state_dict() if tells and self._done else None
-        return {"batch": self._done, "begun": None if inner is not None else self._begun, "inner": inner}
+        begun = None if inner is not None else self._begun
+        drawn_from = self._drawn_from if self._done else self._own_states()
+        return {"batch": self._done, "begun": begun, "inner": inner, "drawn_from": drawn_from}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where the loader with this `state_dict` was."""
         self._resumed = state
+        for generator, drawn_from in zip(self._own_generators(), state.get("drawn_from", []), strict=False):
+            generator.set_state(drawn_from.cpu())
+
+    def _own_generators(self) -> list[torch.Generator]:
+        """What the iterable draws from besides the global ones: torch's loaders and samplers may be given some."""
+        holders = [self.batches, getattr(self.batches, "sampler", None), getattr(self.batches, "batch_sampler", None)]
+        found = [getattr(holder, "generator", None) for holder in holders]
+        return list({id(one): one for one in found if isinstance(one, torch.Generator)}.values())
+
+    def _own_states(self) -> list[Tensor]:
+        return [generator.get_state() for generator in self._own_generators()]
 
     def _finish(self, batch: Any) -> Any:
         if self.targets is not None:
@@ -176,9 +190,30 @@ class ForeignLoader(DecodesBatches):
             return self._finish(batch)
         raise DataError(f"{type(self.batches).__name__} gives no batch")
 
+    def first_raw_batch(self, count: int) -> Any:
+        """A batch of the first items, as the iterable makes it, where none of its epochs begins for that; else None.
+
+        Args:
+            count: how many items, where they can be chosen.
+        """
+        batch = None
+        if isinstance(self.batches, Sequence) and len(self.batches):
+            batch = self.batches[0]
+        elif type(self.batches) is torch_data.DataLoader and self.batches.batch_size is not None:
+            dataset: Any = self.batches.dataset
+            if not isinstance(dataset, torch_data.IterableDataset):
+                batch = self.batches.collate_fn([dataset[number] for number in range(min(count, len(dataset)))])
+        return batch if batch is None or self.targets is None else self._with_targets(batch)
+
     def peek(self, indices: Sequence[int]) -> Any:
-        """The first batch; which items are in it, the iterable decides."""
-        return self.one_batch()
+        """The first batch; which items are in it, the iterable decides. Random generators stay as they are."""
+        states = self._own_states()
+        try:
+            with keep_generators():
+                return self.one_batch()
+        finally:
+            for generator, state in zip(self._own_generators(), states, strict=True):
+                generator.set_state(state)
 
     @property
     def types(self) -> tuple[type, ...]:

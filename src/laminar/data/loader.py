@@ -11,7 +11,7 @@ import torch
 from laminar.core.device import to_device
 from laminar.core.errors import ConfigError, check_keywords
 from laminar.core.pipeline import Pipeline
-from laminar.core.random import batch_random, current_seed, item_random, permutation
+from laminar.core.random import batch_random, current_seed, permutation
 from laminar.data.bad_items import BadItem, BadItems, Origin
 from laminar.data.compact_names import compacted
 from laminar.data.fetching import BatchRequest, Fetched, Fetcher
@@ -19,11 +19,11 @@ from laminar.data.items import distinct_items, is_stream
 from laminar.data.loader_options import Device, LoaderOptions, Transforms, settings_of
 from laminar.data.looking import Given, LooksAtItems, Peeks
 from laminar.data.prefetch import copied_ahead
+from laminar.data.sampling import sampled_order
 from laminar.data.workers import Workers
 
 __all__ = ["DataLoader", "TfmdDL", "own_settings"]
 
-_SAMPLER = -1 << 40  # address of what a sampler draws
 _SKIPPING = frozenset(["on_bad_item", "bad_item_budget"])
 _MAKES_TYPES = frozenset(["after_item", "before_batch", "after_batch", "create_item", "create_batch", "split_idx"])
 
@@ -54,6 +54,8 @@ class DataLoader(LooksAtItems):
         persistent_workers: keep the processes from one epoch to the next.
         prefetch_factor: batches each process makes ahead.
         timeout: seconds to wait for a process, 0 for ever.
+        restart_workers: how often in an epoch to start processes anew when one was killed or has crashed; the batches
+            it owed are made again, the same.
         multiprocessing_context: how to start processes: "fork", "spawn", "forkserver" or a context.
         seed: of the order and of all that is drawn; None takes the seed set for the run when an epoch begins.
         split_idx: 0 training, 1 validation, for transforms that run on one of them; None takes the data set's.
@@ -100,6 +102,7 @@ class DataLoader(LooksAtItems):
         persistent_workers: bool = False,
         prefetch_factor: int | None = None,
         timeout: float = 0,
+        restart_workers: int = 0,
         multiprocessing_context: Any = None,
         seed: int | None = None,
         split_idx: int | None = None,
@@ -117,7 +120,7 @@ class DataLoader(LooksAtItems):
         self.create_item, self.create_batch = create_item, create_batch
         self.pin_memory, self.persistent_workers = pin_memory, persistent_workers
         self.prefetch_factor, self.timeout = prefetch_factor, timeout
-        self.multiprocessing_context = multiprocessing_context
+        self.multiprocessing_context, self.restart_workers = multiprocessing_context, restart_workers
         self.on_bad_item, self.bad_item_budget = on_bad_item, bad_item_budget
         self._bad = BadItems(on_bad_item, bad_item_budget)
         self.split_idx = getattr(dataset, "split_idx", None) if split_idx is None else split_idx
@@ -154,6 +157,8 @@ class DataLoader(LooksAtItems):
     def _check_sizes(self) -> None:
         if self._size < 1 or self.num_workers < 0:
             raise ConfigError(f"bs must be at least 1 and num_workers at least 0, got {self.bs} and {self.num_workers}")
+        if self.restart_workers < 0:
+            raise ConfigError(f"restart_workers={self.restart_workers}: how often, 0 or more")
 
     def setup(self) -> None:
         """Let the transforms of items, of lists of samples and of batches learn from this loader, one after another."""
@@ -243,10 +248,7 @@ class DataLoader(LooksAtItems):
         """
         if self.sampler is None:
             return permutation(self.n_items, seed, epoch) if self.shuffle else range(self.n_items)
-        if hasattr(self.sampler, "set_epoch"):
-            self.sampler.set_epoch(epoch)
-        with item_random(seed, epoch, _SAMPLER):  # torch's samplers draw from the global generators
-            return [int(index) for index in self.sampler][: self.n_items]
+        return sampled_order(self.sampler, seed, epoch)[: self.n_items]
 
     def _requests(self, seed: int, epoch: int, first: int) -> Iterator[BatchRequest]:
         order = self.order(seed, epoch)
@@ -277,7 +279,8 @@ class DataLoader(LooksAtItems):
         return self.dataset.for_workers() if hasattr(self.dataset, "for_workers") else compacted(self.dataset)
 
     def _workers(self) -> Workers:
-        return Workers(self._fetcher_now(), persistent_workers=self.persistent_workers, **self._worker_settings())
+        settings = {**self._worker_settings(), "persistent_workers": self.persistent_workers}
+        return Workers(self._fetcher_now(), self.restart_workers, **settings)
 
     def _worker_settings(self) -> dict[str, Any]:
         on_cuda = self.device is not None and self.device.type == "cuda"

@@ -36,6 +36,7 @@ class LoaderOptions(TypedDict, total=False):
     persistent_workers: bool
     prefetch_factor: int | None
     timeout: float
+    restart_workers: int
     multiprocessing_context: Any
     seed: int | None
     split_idx: int | None

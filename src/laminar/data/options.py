@@ -30,6 +30,7 @@ class UnseededLoadersOptions(TypedDict, total=False):
         persistent_workers: see `DataLoader`.
         prefetch_factor: see `DataLoader`.
         timeout: see `DataLoader`.
+        restart_workers: see `DataLoader`.
         multiprocessing_context: see `DataLoader`.
         dl_type: class of the loaders.
         dl_kwargs: arguments for single loaders: a dict for each split.
@@ -51,6 +52,7 @@ class UnseededLoadersOptions(TypedDict, total=False):
     persistent_workers: bool
     prefetch_factor: int | None
     timeout: float
+    restart_workers: int
     multiprocessing_context: Any
     dl_type: type[DataLoader] | None
     dl_kwargs: Sequence[LoaderOptions] | None

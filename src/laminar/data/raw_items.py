@@ -15,15 +15,21 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from laminar.core.device import to_cpu
 from laminar.core.errors import DataError
-from laminar.core.types import TensorBase
+from laminar.core.types import TensorBase, plain
+from laminar.data.collation import first_items
 from laminar.data.datasets import Datasets
+from laminar.data.foreign import ForeignLoader
+from laminar.data.items import is_stream
+from laminar.data.lists import TfmdLists
 from laminar.data.loader import DataLoader
 from laminar.data.loaders import DataLoaders
 from laminar.data.transforms import Getter
 
 __all__ = ["keep_item", "raw_inputs", "read_item"]
 
+_IN_BATCH = 8  # items
 _LARGEST = 2 * 2**20  # bytes of one item
 _MODES = ("L", "RGB", "RGBA", "CMYK", "I", "F")
 
@@ -31,12 +37,16 @@ _MODES = ("L", "RGB", "RGBA", "CMYK", "I", "F")
 def raw_inputs(dls: DataLoaders) -> Iterator[Any]:
     """Items of the validation set as `DataLoaders.test_dl` takes them, spread over it: what ``get_x`` makes of each.
 
-    None where there are several inputs that are read from one item, since the way from the item is not exported.
+    None where there are several inputs that are read from one item, since the way from the item is not exported. Where
+    `DataLoaders.test_dl` takes batches, one of a few items.
     """
     loader = dls.valid if len(dls) > 1 else dls.train
-    if not isinstance(loader, DataLoader) or not loader.n:
+    dataset: Any = loader.dataset
+    if not isinstance(loader, DataLoader) or not isinstance(dataset, Datasets | TfmdLists):
+        yield from _raw_batch(loader)
         return
-    dataset = loader.dataset
+    if not loader.n:
+        return
     lists = dataset.tls[: dataset.n_inp] if isinstance(dataset, Datasets) else [dataset]
     getters = [[step for step in tl.tfms if isinstance(step, Getter)] for tl in lists]
     if len(lists) > 1 and any(getters):
@@ -47,6 +57,20 @@ def raw_inputs(dls: DataLoaders) -> Iterator[Any]:
         for getter in getters[0]:
             item = getter(item, split_idx=1)
         yield item
+
+
+def _raw_batch(loader: DataLoader | ForeignLoader) -> Iterator[Any]:
+    """The inputs of a small batch, as the loader is given it, where that can be had without beginning an epoch."""
+    if isinstance(loader, DataLoader):
+        if is_stream(loader.dataset) or not loader.n:
+            return
+        batch = loader.new(after_batch=None, device=None, num_workers=0, prefetch_factor=None).one_batch()
+    else:
+        batch = loader.first_raw_batch(_IN_BATCH)
+    if batch is not None:
+        parts = batch if isinstance(batch, tuple | list) else (batch,)
+        inputs = plain(to_cpu(first_items(tuple(parts[: loader.n_inp]), _IN_BATCH)))
+        yield inputs[0] if len(inputs) == 1 else inputs
 
 
 def _spread(n: int) -> list[int]:

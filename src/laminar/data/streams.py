@@ -19,7 +19,7 @@ from laminar.data.loader import DataLoader
 
 __all__ = ["StreamDL"]
 
-_ORDER = ("shuffle", "sampler", "create_item", "persistent_workers")
+_ORDER = ("shuffle", "sampler", "create_item", "persistent_workers", "restart_workers")
 
 
 class StreamDL(DataLoader, over_streams=True):
@@ -37,7 +37,7 @@ class StreamDL(DataLoader, over_streams=True):
     Args:
         dataset: anything that can be iterated over, anew in each epoch.
         bs: items in a batch.
-        **options: see `DataLoader`; not `shuffle`, `sampler`, `create_item` and `persistent_workers`.
+        **options: see `DataLoader`; not `shuffle`, `sampler`, `create_item`, `persistent_workers`, `restart_workers`.
 
     Raises:
         ConfigError: an option that needs items by number.

@@ -34,6 +34,7 @@ __all__ = ["FORMAT", "FORMAT_VERSION", "MANIFEST", "MODEL", "TENSORS", "ModelRec
 
 FORMAT = "laminar-learner"
 FORMAT_VERSION = 3
+_LAYOUTS = {False: torch.contiguous_format, True: torch.channels_last}
 MANIFEST, MODEL, TENSORS = "manifest.json", "model.safetensors", "tensors.safetensors"
 
 ModelRecipe = tuple[Callable[..., nn.Module], Mapping[str, Any]]
@@ -79,7 +80,8 @@ def export_learner(learn: Exportable, file: Path, golden: int = N_GOLDEN, progra
         "model_tfms": to_recipe(list(learn.model_tfms), tensors),
     }
     rebuilt = build(**arguments) if program else check_same_model(learn, build, arguments)
-    rebuilt = rebuilt.to(memory_format=torch.contiguous_format)
+    manifest["channels_last"] = not program and _is_channels_last(learn.model)
+    rebuilt = rebuilt.to(memory_format=_LAYOUTS[manifest["channels_last"]])
     if golden:
         manifest["golden"] = golden_data(learn.dls, rebuilt, loss_func, golden, tensors)
     weights = {name: tensor.detach().contiguous() for name, tensor in rebuilt.state_dict().items()}
@@ -94,6 +96,13 @@ def export_learner(learn: Exportable, file: Path, golden: int = N_GOLDEN, progra
         unfinished.replace(file)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _is_channels_last(model: nn.Module) -> bool:
+    """Whether its kernels are: others sum in another order, and the last bits of what they predict differ."""
+    kernels = [parameter for parameter in model.parameters() if parameter.ndim == 4]
+    told = [kernel.is_contiguous(memory_format=torch.channels_last) for kernel in kernels if not kernel.is_contiguous()]
+    return bool(told) and all(told)
 
 
 def _model_recipe(learn: Exportable) -> ModelRecipe:

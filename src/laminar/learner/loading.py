@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 
@@ -83,6 +84,8 @@ def load_learner(fname: str | Path, cpu: bool = True, *, trust: Iterable[Any] = 
     if not (callable(loss_func) and hasattr(loss_func, "activation") and hasattr(loss_func, "decodes")):
         raise DataError(f"{file}: loss: a loss that decodes is expected, not {describe(loss_func)}")
     model = rebuilt_model(build, arguments, weights, file)
+    if manifest.get("channels_last") is True:
+        model.to(memory_format=torch.channels_last)
     if verify and manifest.get("golden") is not None:
         check_golden(manifest["golden"], dls, model, loss_func, tensors, f"{file}: golden")
     dls.path = file.parent

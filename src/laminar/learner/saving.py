@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -131,6 +132,7 @@ def read_weights(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if file.suffix == ".safetensors":
         with _opened(file) as opened:
             return {key: opened.get_tensor(key) for key in opened.keys()}, _about(opened, file)  # noqa: SIM118  # no dict
+    _refuse_unfolding(file)
     try:
         # weights_only: nothing in the file is executed.
         content = torch.load(file, map_location="cpu", weights_only=True)  # noqa: TID251  # see the line above
@@ -143,6 +145,25 @@ def read_weights(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise WeightsError(f"{file} holds no state dict: a {type(content).__name__}.")
     return {str(key): value for key, value in content.items()}, {}
+
+
+def _refuse_unfolding(file: Path) -> None:
+    """Refuse an archive that holds more than its bytes: torch writes none, and reads any to the end.
+
+    Raises:
+        WeightsError: it is compressed, or its members overlap.
+    """
+    if not zipfile.is_zipfile(file):
+        return
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError) as error:
+        raise WeightsError(f"{file} is damaged: {error}.") from error
+    folded = [info.filename for info in members if info.compress_type != zipfile.ZIP_STORED]
+    if folded or sum(info.file_size for info in members) > file.stat().st_size:
+        what = f"{folded[0]} in it is compressed" if folded else "its members overlap"
+        raise WeightsError(f"{file} was not read: {what}, which torch.save never does; it may unfold to any size.")
 
 
 def has_opt(file: Path) -> bool:
