@@ -129,6 +129,27 @@ def test_killed_workers_are_replaced_if_asked_and_nothing_is_lost(tmp_path: Path
     assert json.loads(json.dumps(result(learn))) == expected
 
 
+def train_as_a_group(folder: Path) -> None:
+    os.setpgid(0, 0)
+    train(folder, workers=2, pause=0.05)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_a_group_that_is_asked_to_stop_ends_its_batch_though_workers_are_asked_too(
+    tmp_path: Path, expected: dict, number: int
+) -> None:
+    """As by Ctrl-C in a terminal, and by whatever ends the jobs of a cluster."""
+    process = Process(train_as_a_group, tmp_path)
+    while not (tmp_path / "checkpoints").is_dir() or not numbers(tmp_path):
+        time.sleep(0.01)
+    os.killpg(process.pid, number)
+    assert process.wait() == 75, process.output
+    assert "with resume=True training goes on there" in process.output
+    rest = learner(tmp_path)
+    rest.fit_one_cycle(N_EPOCH, 1e-2, resume=True)
+    assert json.loads(json.dumps(result(rest))) == expected
+
+
 class Files(Dataset):
     """Items that are read from files."""
 

@@ -16,6 +16,7 @@ import torch.utils.data as torch_data
 from laminar.core.errors import ConfigError
 from laminar.data.fetching import BatchRequest, Fetched, Fetcher, SkipItemException, WorkerFailure
 from laminar.data.loader import DataLoader
+from laminar.data.workers import obey_the_parent_alone
 
 __all__ = ["StreamDL"]
 
@@ -124,7 +125,8 @@ class StreamDL(DataLoader, over_streams=True):
 
     def _fetch_in_workers(self, seed: int, epoch: int) -> Iterator[tuple[BatchRequest, Fetched]]:
         source = _Shard(self._fetcher_now(), self._plan(seed, epoch))
-        loader = torch_data.DataLoader(source, batch_size=None, generator=torch.Generator(), **self._worker_settings())
+        settings = {**self._worker_settings(), "worker_init_fn": obey_the_parent_alone}
+        loader = torch_data.DataLoader(source, batch_size=None, generator=torch.Generator(), **settings)
         for answer in loader:
             if isinstance(answer, WorkerFailure):
                 answer.throw()

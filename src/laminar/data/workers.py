@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import warnings
@@ -17,7 +18,7 @@ import torch.utils.data as torch_data
 
 from laminar.data.fetching import BatchRequest, Fetched, Fetcher, WorkerFailure
 
-__all__ = ["Workers"]
+__all__ = ["Workers", "obey_the_parent_alone"]
 
 _MOMENT = 5.0  # seconds
 
@@ -44,6 +45,7 @@ class Workers:
             sampler=self._pending,
             batch_size=None,
             generator=torch.Generator(),  # torch draws a base seed from it, and not from the caller's generator
+            worker_init_fn=obey_the_parent_alone,
             **self._settings,
         )
 
@@ -126,6 +128,32 @@ class _EpochRequests:
 
     def __len__(self) -> int:
         return self.count
+
+
+# ---- signals ---------------------------------------------------------------------------------------------------------
+
+
+def obey_the_parent_alone(worker: int) -> None:
+    """Let a worker process go on working when its whole group, or all processes of a job, are asked to stop.
+
+    Ctrl-C in a terminal, schedulers of clusters and service managers ask each process. When to stop is the parent's
+    affair, which may want to end a batch first; without a parent a worker ends by itself.
+
+    Args:
+        worker: its number; torch's loader calls this in each.
+    """
+    for name in ("SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):  # it tells who has sent the signal
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_when_the_parent_asks, daemon=True).start()
+
+
+def _end_when_the_parent_asks() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)
 
 
 # ---- deaths ----------------------------------------------------------------------------------------------------------
