@@ -10,6 +10,7 @@ import pickle
 import random
 import sys
 import warnings
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
@@ -26,10 +27,11 @@ from torch import nn
 
 from laminar.callbacks import EMA, Checkpoint, GradientAccumulation
 from laminar.core.durable import manifest_of
-from laminar.core.errors import LaminarError
+from laminar.core.errors import DataError, LaminarError, WeightsError
 from laminar.data import DataLoader, DataLoaders
 from laminar.data.transforms import ToTensor
 from laminar.learner import Learner, load_learner
+from laminar.text.subwords import PretrainedTokenizer, SubwordTokenizer
 from laminar.vision.crop import Resize
 from laminar.vision.data import ImageDataLoaders
 from laminar.vision.images import PILImage, PILMask
@@ -118,6 +120,41 @@ def test_changed_tables_give_loaders_or_are_told_by_name(change: Callable[[bytes
     outcome(lambda: ImageDataLoaders.from_csv(tmp_path, valid_pct=0.5, seed=1, item_tfms=Resize(16), bs=2), "")
 
 
+# ---- tokenizers ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> str:
+    pytest.importorskip("tokenizers")
+    learned = SubwordTokenizer(60, "bpe").trained_on(["the cat sat on the mat and the dog ran away"] * 5).learned
+    assert learned is not None
+    return learned
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_changed_tokenizers_cut_words_or_are_told(data: st.DataObject, tokenizer: str) -> None:
+    content = json.loads(tokenizer)
+    for _ in range(data.draw(st.integers(1, 2))):
+        way = data.draw(st.sampled_from(list(places(content))))
+        holder = content
+        for key in way[:-1]:
+            holder = holder[key]
+        holder[way[-1]] = data.draw(st.sampled_from([*VALUES, "\u00e9", "\u0000"]))
+    outcome(lambda: list(SubwordTokenizer(60, "bpe", learned=json.dumps(content))(["the cat \u00e9"])), "")
+
+
+def test_a_tokenizer_whose_compiled_part_panics_is_told(tokenizer: str, tmp_path: Path) -> None:
+    """What it raises is no `Exception`, and would end a server."""
+    content = json.loads(tokenizer)
+    content["model"]["continuing_subword_prefix"] = "\u00e9"
+    with pytest.raises(DataError, match="holds no tokenizer that works"):
+        PretrainedTokenizer(json.dumps(content))
+    (tmp_path / "bytes.json").write_bytes(b"\xff\xfe{")
+    with pytest.raises(DataError, match=r"bytes\.json holds no tokenizer"):
+        PretrainedTokenizer(tmp_path / "bytes.json")
+
+
 # ---- weights ---------------------------------------------------------------------------------------------------------
 
 
@@ -158,6 +195,18 @@ def test_changed_weights_are_read_or_told_and_the_model_is_never_half_loaded(
     outcome(load, "w")
     if not loaded:
         assert all(torch.equal(tensor, before[name]) for name, tensor in learn.model.state_dict().items())
+
+
+def test_weights_that_unfold_are_refused_unread(weights: dict[str, bytes], tmp_path: Path) -> None:
+    """Torch writes nothing compressed, and unfolds whatever is."""
+    (tmp_path / "models").mkdir()
+    file = tmp_path / "models" / "w.pth"
+    stored = zipfile.ZipFile(io.BytesIO(weights[".pth"]))
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as folded:
+        for name in stored.namelist():
+            folded.writestr(name, stored.read(name))
+    with pytest.raises(WeightsError, match=r"w\.pth was not read: .* is compressed"):
+        learner(tmp_path).load("w.pth")
 
 
 # ---- checkpoints -----------------------------------------------------------------------------------------------------

@@ -35,17 +35,18 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict:
 
 
 class At(Callback):
-    """Does something once, after so many batches."""
+    """Does something after so many batches, and again after so many more."""
 
     only_watches, passes = True, ("fit",)
 
-    def __init__(self, batch: int, do) -> None:
-        self.left, self.do = batch, do
+    def __init__(self, batch: int, do, again: int = 0) -> None:
+        self.left, self.do, self.again = batch, do, again
 
     def after_batch(self) -> None:
         self.left -= 1
         if not self.left:
             self.do()
+            self.left, self.again = self.again, 0
 
 
 def train_on_a_disk_that_fills(folder: Path) -> None:
@@ -122,7 +123,7 @@ def test_a_killed_worker_is_explained_and_nothing_is_lost(tmp_path: Path, expect
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds its workers as Linux does")
 def test_killed_workers_are_replaced_if_asked_and_nothing_is_lost(tmp_path: Path, expected: dict) -> None:
-    learn = learner(tmp_path, workers=2, restarts=1, cbs=(At(20, kill_a_worker), At(70, kill_a_worker)))
+    learn = learner(tmp_path, workers=2, restarts=1, cbs=(At(20, kill_a_worker, 50),))
     with pytest.warns(UserWarning, match="a worker process has died") as told:
         learn.fit_one_cycle(N_EPOCH, 1e-2)
     assert len(told) == 2

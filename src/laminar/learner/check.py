@@ -107,17 +107,18 @@ def _items_and_bs(loader: Any) -> tuple[int | None, int | None]:
 
 
 def few_items(loader: Any) -> Any:
-    """A small training batch that costs the loader nothing; None where that cannot be had."""
+    """A small training batch that costs the loader nothing, no larger than its own; None where that cannot be had."""
     inner = getattr(loader, "batches", loader)
     if type(inner) is torch_data.DataLoader:
         dataset: Any = inner.dataset
         if isinstance(dataset, torch_data.IterableDataset) or inner.batch_size is None:
             return None
-        return inner.collate_fn([dataset[i] for i in range(min(_FEW, len(dataset)))])
+        return inner.collate_fn([dataset[i] for i in range(min(_FEW, inner.batch_size, len(dataset)))])
     if isinstance(inner, list | tuple):
         return _first(inner[0]) if inner else None
     if inner is loader and hasattr(loader, "peek"):
-        return loader.peek(range(min(_FEW, _items_and_bs(loader)[0] or 1)))
+        n, bs = _items_and_bs(loader)
+        return loader.peek(range(min(_FEW, n or 1, bs or 1)))
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -59,8 +60,7 @@ class PretrainedTokenizer:
 
     def __call__(self, texts: Iterable[str]) -> Iterator[list[str]]:
         """The tokens of each text."""
-        for encoded in self._tokenizer.encode_batch(list(texts), add_special_tokens=self.special):
-            yield encoded.tokens
+        yield from _encoded(self._tokenizer, texts, add_special_tokens=self.special)
 
     def decode(self, tokens: Sequence[str]) -> str:
         """The tokens as a text."""
@@ -98,14 +98,37 @@ def _loaded(trained: Any) -> tuple[Any, dict[str, str]]:
     file = trained / "tokenizer.json" if trained.is_dir() else trained
     if not file.is_file():
         raise DataError(f"there is no file {file} with a tokenizer")
-    return _read(tokenizers, file.read_text(encoding="utf-8"), str(file)), {}
+    with _told(str(file)):
+        text = file.read_text(encoding="utf-8")
+    return _read(tokenizers, text, str(file)), {}
 
 
 def _read(tokenizers: Any, text: str, where: str) -> Any:
-    try:
+    with _told(where):
         return tokenizers.Tokenizer.from_str(text)
-    except Exception as error:  # tokenizers raises nothing more exact
-        raise DataError(f"{where} holds no tokenizer: {error}") from error
+
+
+def _encoded(tokenizer: Any, texts: Iterable[str], **options: Any) -> Iterator[list[str]]:
+    """The tokens of each text."""
+    given = list(texts)
+    with _told("what was read"):
+        encoded = tokenizer.encode_batch(given, **options)
+    for one in encoded:
+        yield one.tokens
+
+
+@contextmanager
+def _told(where: str) -> Iterator[None]:
+    """Say of whatever tokenizers raises that it is about what was read; it has no exceptions of its own.
+
+    What panics in its compiled part is no `Exception`, and would pass by those who listen to such.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+            raise DataError(f"{where} holds no tokenizer that works: {error}") from error
+        raise
 
 
 def _first(words: dict[str, int], names: Sequence[str]) -> str:
@@ -168,8 +191,7 @@ class SubwordTokenizer:
 
     def __call__(self, texts: Iterable[str]) -> Iterator[list[str]]:
         """The parts of each text."""
-        for encoded in self._ready().encode_batch(list(texts)):
-            yield encoded.tokens
+        yield from _encoded(self._ready(), texts)
 
     def decode(self, tokens: Sequence[str]) -> str:
         """The parts as a text."""
