@@ -123,7 +123,7 @@ def test_a_killed_worker_is_explained_and_nothing_is_lost(tmp_path: Path, expect
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds its workers as Linux does")
 def test_killed_workers_are_replaced_if_asked_and_nothing_is_lost(tmp_path: Path, expected: dict) -> None:
-    learn = learner(tmp_path, workers=2, restarts=1, cbs=(At(20, kill_a_worker, 50),))
+    learn = learner(tmp_path, workers=2, restarts=1, cbs=(At(20, kill_a_worker, 30),))
     with pytest.warns(UserWarning, match="a worker process has died") as told:
         learn.fit_one_cycle(N_EPOCH, 1e-2)
     assert len(told) == 2
