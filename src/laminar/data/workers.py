@@ -217,8 +217,8 @@ def _deaths_wait(processes: Sequence[BaseProcess]) -> Iterator[_Deaths]:
     try:
         yield deaths
     finally:
-        # another epoch's may stand before this one, which then passes on what it hears
-        if listens and _in_main_thread() and signal.getsignal(signal.SIGCHLD) is deaths:
+        listening: Any = signal.getsignal(signal.SIGCHLD) if listens and _in_main_thread() else None
+        if listening is deaths:  # another epoch's may stand before this one, which then passes on what it hears
             signal.signal(signal.SIGCHLD, deaths.before)
 
 
