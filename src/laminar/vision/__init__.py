@@ -1,6 +1,7 @@
 """Pictures: opening, cropping, augmenting, loading, learning; `laminar.vision.all` is what notebooks import."""
 
 import laminar.vision.examining  # noqa: F401  # so that checks of data know pictures
+from laminar.vision import own_steps
 from laminar.vision.annotations import get_annotations
 from laminar.vision.augment import (
     Augment,
@@ -69,6 +70,7 @@ from laminar.vision.learner import (
     vision_network,
 )
 from laminar.vision.lighting import grayscale, hsv2rgb, rgb2hsv
+from laminar.vision.models import xresnet_variants
 from laminar.vision.models.body import adapt_channels, body_splitter, create_body, cut_model, num_features
 from laminar.vision.models.expected_input import ExpectedInput, expected_input
 from laminar.vision.models.head import create_head
@@ -84,34 +86,7 @@ from laminar.vision.models.xresnet import (
     xresnet152,
     xresnet_small,
 )
-from laminar.vision.models.xresnet_variants import (
-    xresnet18_deep,
-    xresnet18_deeper,
-    xresnet34_deep,
-    xresnet34_deeper,
-    xresnet50_deep,
-    xresnet50_deeper,
-    xresnext18,
-    xresnext34,
-    xresnext50,
-    xresnext101,
-    xse_resnet18,
-    xse_resnet34,
-    xse_resnet50,
-    xse_resnet101,
-    xse_resnet152,
-    xse_resnext18,
-    xse_resnext18_deep,
-    xse_resnext18_deeper,
-    xse_resnext34,
-    xse_resnext34_deep,
-    xse_resnext34_deeper,
-    xse_resnext50,
-    xse_resnext50_deep,
-    xse_resnext50_deeper,
-    xse_resnext101,
-    xsenet154,
-)
+from laminar.vision.models.xresnet_variants import *  # noqa: F403  # handed on whole
 from laminar.vision.outside import (
     BoxesOutside,
     Outside,
@@ -120,21 +95,7 @@ from laminar.vision.outside import (
     clip_remove_empty,
     points_inside,
 )
-from laminar.vision.own_steps import (
-    AffineCoordTfm,
-    HSVTfm,
-    LightingTfm,
-    SpaceTfm,
-    affine_grid,
-    affine_mat,
-    apply_perspective,
-    dihedral_mat,
-    find_coeffs,
-    flip_mat,
-    mask_tensor,
-    rotate_mat,
-    zoom_mat,
-)
+from laminar.vision.own_steps import *  # noqa: F403  # handed on whole
 from laminar.vision.positions import AddCanvas, BBoxLabeler, LabeledBBox, PointScaler
 from laminar.vision.segmentation import SegmentationDataLoaders
 from laminar.vision.showing import plot_worst_classes, plot_worst_labels, show_class_results
@@ -151,32 +112,6 @@ from laminar.vision.turning import DihedralItem, FlipItem
 from laminar.vision.unet import UnetLearnerOptions, create_unet_model, unet_learner, unet_network
 
 __all__ = [
-    "xresnet18_deep",
-    "xresnet18_deeper",
-    "xresnet34_deep",
-    "xresnet34_deeper",
-    "xresnet50_deep",
-    "xresnet50_deeper",
-    "xse_resnext18_deep",
-    "xse_resnext18_deeper",
-    "xse_resnext34_deep",
-    "xse_resnext34_deeper",
-    "xse_resnext50_deep",
-    "xse_resnext50_deeper",
-    "xsenet154",
-    "xresnext18",
-    "xresnext34",
-    "xresnext50",
-    "xresnext101",
-    "xse_resnet18",
-    "xse_resnet34",
-    "xse_resnet50",
-    "xse_resnet101",
-    "xse_resnet152",
-    "xse_resnext18",
-    "xse_resnext34",
-    "xse_resnext50",
-    "xse_resnext101",
     "ExpectedInput",
     "expected_input",
     "BodyScales",
@@ -192,19 +127,6 @@ __all__ = [
     "DeterministicFlip",
     "RatioResize",
     "cutout_gaussian",
-    "AffineCoordTfm",
-    "HSVTfm",
-    "LightingTfm",
-    "SpaceTfm",
-    "affine_grid",
-    "affine_mat",
-    "apply_perspective",
-    "dihedral_mat",
-    "find_coeffs",
-    "flip_mat",
-    "mask_tensor",
-    "rotate_mat",
-    "zoom_mat",
     "grayscale",
     "hsv2rgb",
     "norm_apply_denorm",
@@ -301,3 +223,5 @@ __all__ = [
     "xresnet50",
     "xresnet_small",
 ]
+__all__ += xresnet_variants.__all__
+__all__ += own_steps.__all__

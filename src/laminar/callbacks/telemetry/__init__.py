@@ -1,5 +1,6 @@
 """What happens inside a model while it trains: statistics of layers, warnings, pictures."""
 
+from laminar.callbacks.telemetry import statistics
 from laminar.callbacks.telemetry.activation_stats import ActivationStats
 from laminar.callbacks.telemetry.comparing import compare_telemetry
 from laminar.callbacks.telemetry.hook_callback import HookCallback
@@ -22,29 +23,7 @@ from laminar.callbacks.telemetry.rules import (
     vanishing_gradients,
     warn_if,
 )
-from laminar.callbacks.telemetry.statistics import (
-    abs_max,
-    cosine_to_previous,
-    dead_units,
-    effective_learning_rate,
-    effective_rank,
-    gradient_noise,
-    histogram,
-    mean,
-    mean_absolute_deviation,
-    norm,
-    percentiles,
-    rms,
-    share_below_zero,
-    share_near_zero,
-    share_of_infinity,
-    share_of_nan,
-    spectral_norm,
-    std,
-    std_over_mean,
-    update_to_weight,
-    variance,
-)
+from laminar.callbacks.telemetry.statistics import *  # noqa: F403  # handed on whole
 
 __all__ = [
     "LayerTelemetry",
@@ -67,27 +46,6 @@ __all__ = [
     "learning_rate_past_the_cliff",
     "nan_source",
     "vanishing_gradients",
-    "abs_max",
-    "cosine_to_previous",
-    "dead_units",
-    "effective_learning_rate",
-    "effective_rank",
-    "gradient_noise",
-    "histogram",
-    "mean",
-    "mean_absolute_deviation",
-    "norm",
-    "percentiles",
-    "rms",
-    "share_below_zero",
-    "share_near_zero",
-    "share_of_infinity",
-    "share_of_nan",
-    "spectral_norm",
-    "std",
-    "std_over_mean",
-    "update_to_weight",
-    "variance",
     "InitCheck",
     "LayerStart",
     "init_check",
@@ -95,3 +53,4 @@ __all__ = [
     "HookCallback",
     "compare_telemetry",
 ]
+__all__ += statistics.__all__
