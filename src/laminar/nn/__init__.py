@@ -3,6 +3,16 @@
 from laminar.nn.attention import SelfAttention, SimpleSelfAttention
 from laminar.nn.blocks import AvgPool, BatchNorm, ConvLayer, InstanceNorm, MaxPool, NormType, init_default
 from laminar.nn.class_weights import class_weights
+from laminar.nn.composition import (
+    Cat,
+    Embedding,
+    MergeLayer,
+    ResizeBatch,
+    SequentialEx,
+    SimpleCNN,
+    TimeDistributed,
+    View,
+)
 from laminar.nn.decoding import activation_of, decodes_of, loss_name
 from laminar.nn.dice import DiceLoss
 from laminar.nn.downsampling import MaxBlurPool
@@ -64,6 +74,14 @@ from laminar.nn.residual import PreActResBlock, ResBlock, SEBlock, SeparableBloc
 from laminar.nn.upsampling import PixelShuffle_ICNR, icnr_init
 
 __all__ = [
+    "Cat",
+    "Embedding",
+    "MergeLayer",
+    "ResizeBatch",
+    "SequentialEx",
+    "SimpleCNN",
+    "TimeDistributed",
+    "View",
     "fixup_init",
     "kaiming_init",
     "lsuv_init",
