@@ -1,6 +1,7 @@
 """What the documents say of each other holds: links lead somewhere, everything can be reached, figures agree."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,12 @@ def test_every_guide_and_every_notebook_is_reached_from_the_readme() -> None:
     guides = {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md") if page.name not in internal}
     notebooks = {f"nbs/{notebook.name}" for notebook in (ROOT / "nbs").glob("*.ipynb")}
     assert (guides | notebooks) - set(LINK.findall(README)) == set()
+
+
+def test_every_extra_is_in_the_readme() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = set(project["optional-dependencies"]) - {"dev", "docs"}
+    assert {extra for extra in extras if f"`{extra}`" not in README} == set()
 
 
 def test_every_page_of_the_site_is_in_its_navigation() -> None:

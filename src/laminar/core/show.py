@@ -304,6 +304,7 @@ show_batch = OpenFunction.public(
     Returns the axes.
     """,
 )
+"""Draws a decoded batch; to be extended by ``@show_batch.register`` over a function annotated with types of yours."""
 show_results = OpenFunction.public(
     "show_results",
     """Draw what a model made of a batch: ``show_results(x, y, samples, outs, ctxs=None, max_n=9, ...)``.
@@ -311,6 +312,7 @@ show_results = OpenFunction.public(
     `outs` are tuples of decoded predictions. Returns the axes.
     """,
 )
+"""Draws what a model made of a batch; to be extended as `show_batch`."""
 plot_top_losses = OpenFunction.public(
     "plot_top_losses",
     """Draw the items a model is most wrong about: ``plot_top_losses(x, y, samples, outs, raws, losses, ...)``.
@@ -318,6 +320,7 @@ plot_top_losses = OpenFunction.public(
     `raws` are the predictions before decoding (probabilities), `losses` one number for each item. Returns the axes.
     """,
 )
+"""Draws the items that a model was most wrong about; to be extended as `show_batch`."""
 
 
 def _draw_sample(ax: Any, sample: Sequence[Any], **drawing: Any) -> Any:
