@@ -4,30 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from laminar.core.lazy import lazy_module
+from laminar.studies.weight_decay_runs import Run
 
 __all__ = ["draw_study"]
 
 plt = lazy_module("matplotlib.pyplot")
 
 
-class StudyRun(Protocol):
-    """What of a run is drawn; see `laminar.studies.weight_decay.Run`."""
-
-    treatment: str
-    batch_norm: bool
-    seed: int
-    accuracy: float
-    batches: list[int]
-    norms: list[list[float]]
-    rates: list[list[float]]
-
-
-def draw_study(runs: Sequence[StudyRun], path: str | Path | None = None, layer: int = 2) -> Any:
+def draw_study(runs: Sequence[Run], path: str | Path | None = None, layer: int = 2) -> Any:
     """Draw norms and effective learning rates of one layer (means of all seeds), and accuracies seed by seed.
 
     Args:
@@ -49,7 +38,7 @@ def draw_study(runs: Sequence[StudyRun], path: str | Path | None = None, layer: 
                 length = min(len(run.batches) for run in found)  # shorter where a run has diverged
                 values = np.mean([getattr(run, name)[layer][:length] for run in found], axis=0)
                 ax.plot(found[0].batches[:length], values, label=treatment, linewidth=1.6, **style)
-            accuracies = [100 * run.accuracy for run in found]
+            accuracies = [100 * run.last("accuracies") for run in found]
             row[2].plot(accuracies, [number] * len(found), "o", color=f"C{number}", alpha=0.5)
             row[2].plot(
                 np.nanmean(accuracies) if not np.isnan(accuracies).all() else np.nan,

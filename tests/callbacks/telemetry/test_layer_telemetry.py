@@ -115,6 +115,7 @@ def test_layers_are_chosen_by_class_name_function_and_group(make_learner, toys, 
         ({"stats": ["meen"]}, "Did you mean 'mean'"),
         ({"of": ["gradient"]}, "Did you mean 'gradients'"),
         ({"stats": [lambda t, wight: t]}, "Did you mean 'weight'"),
+        ({"stats": [lambda t: t.mean(), lambda t: t.std()]}, "two statistics of activations are called '<lambda>'"),
         ({"every": 0}, "every=0"),
     ],
 )

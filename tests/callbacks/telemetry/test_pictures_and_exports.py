@@ -170,3 +170,12 @@ def test_a_histogram_of_ones_own_range_is_drawn_over_it(make_learner) -> None:
     telemetry = LayerTelemetry("0", of="activations", stats=[partial(histogram, bins=8, low=0.0, high=2.0)], every=1)
     make_learner().fit(1, 0.01, cbs=telemetry)
     assert telemetry.color_dim(0).get_images()[0].get_extent()[2:] == [0, 2]
+
+
+def test_histograms_of_weights_and_of_activations_keep_each_its_own_range(make_learner) -> None:
+    narrow, wide = partial(histogram, bins=4, low=-0.5, high=0.5), partial(histogram, bins=4, low=0.0, high=8.0)
+    telemetry = LayerTelemetry(of=["weights", "activations"], stats={"weights": [narrow], "activations": [wide]})
+    make_learner().fit(1, 0.01, cbs=telemetry)
+    assert telemetry.record.series("0", "weights", "histogram").parts[0] == "-0.5 to -0.25"
+    assert telemetry.record.series("0", "activations", "histogram").parts[-1] == "6 to 8"
+    assert telemetry.color_dim("0", "weights").get_ylim() == (-0.5, 0.5)

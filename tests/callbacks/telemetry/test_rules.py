@@ -1,4 +1,4 @@
-"""Eight faults are planted, and each is named; five healthy runs are not disturbed."""
+"""Eight faults are planted, and each is named; ten healthy runs are not disturbed."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from laminar.callbacks import Finding, LayerTelemetry, warn_if
+from laminar.callbacks import Callback, Finding, LayerTelemetry, warn_if
 from laminar.learner import Learner
 from laminar.nn import CrossEntropyLossFlat, MSELossFlat, ResBlock
 from laminar.optim import SGD, Adam
@@ -170,12 +170,86 @@ def healthy_regression_with_momentum():
     return run(model, loaders(x, x[:, :1] * 2 - x[:, 1:2] ** 2), loss_func=MSELossFlat(), lr=0.02, opt_func=SGD)
 
 
+def healthy_training_by_single_items():
+    dls = vectors(128)
+    return run(
+        mlp(width=64), loaders(*(torch.cat(parts) for parts in zip(*dls[0], strict=True)), bs=1), epochs=2, lr=1e-3
+    )
+
+
+class Scaled(nn.Module):
+    """A residual branch that begins as almost nothing, as ConvNeXt's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.GELU())
+        self.scale = nn.Parameter(torch.full((8, 1, 1), 1e-6))
+
+    def forward(self, x):
+        return x + self.scale * self.branch(x)
+
+
+def healthy_network_of_scaled_branches():
+    model = nn.Sequential(
+        nn.Conv2d(1, 8, 2, 2), Scaled(), Scaled(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)
+    )
+    return run(model, pictures(), lr=1e-3)
+
+
+def healthy_reader_of_a_large_vocabulary():
+    words = torch.randint(50000, (256, 40), generator=torch.Generator().manual_seed(0))
+    words[:, :5] = torch.arange(256)[:, None] % 3
+    model = Reader()
+    model.embed = nn.Embedding(50000, 16)
+    return run(model, loaders(words, words[:, 0]), lr=1e-3)
+
+
+class MaskedAtTimes(nn.Module):
+    """Normalises its first input itself, and takes a mask and times besides."""
+
+    class Normalised(nn.Module):
+        def forward(self, x):
+            return (x - 0.48) / 0.25
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.body = self.Normalised(), mlp()
+
+    def forward(self, x, mask, times):
+        return self.body(self.norm(x) * mask + 0.1 * times[:, None])
+
+
+def healthy_network_that_normalises_itself_beside_masks_and_times():
+    batches = [(x, torch.ones(len(x), 10), torch.rand(len(x)), y) for x, y in vectors(shift=0.48, scale=0.25)[0]]
+    dls = Loaders([batches, batches[:2]])
+    dls.n_inp = 3
+    return run(MaskedAtTimes(), dls)
+
+
+def healthy_run_whose_scaler_looks_for_its_scale():
+    scale = Callback(
+        before_fit=lambda cb: setattr(cb.learn, "scaler", torch.amp.GradScaler("cpu", init_scale=3.4e38)),
+        cleanup_fit=lambda cb: setattr(cb.learn, "scaler", torch.amp.GradScaler("cpu", enabled=False)),
+    )
+    loss = lambda logits, y: 100 * nn.functional.cross_entropy(logits, y)  # noqa: E731
+    learn = Learner(vectors(), mlp(), loss_func=loss, default_cbs=False, check=False)
+    telemetry = LayerTelemetry(every=4)
+    learn.fit(2, 3e-3, cbs=[telemetry, scale])
+    assert not telemetry.record.series("0", "gradients", "norm").values[0] < float("inf")  # a step was skipped
+    return telemetry
+
+
 HEALTHY = [
     healthy_network_of_linear_layers,
     healthy_residual_network,
     healthy_reader_of_words,
     healthy_training_of_a_head_on_a_frozen_body,
     healthy_regression_with_momentum,
+    healthy_training_by_single_items,
+    healthy_network_of_scaled_branches,
+    healthy_reader_of_a_large_vocabulary,
+    healthy_network_that_normalises_itself_beside_masks_and_times,
+    healthy_run_whose_scaler_looks_for_its_scale,
 ]
 
 

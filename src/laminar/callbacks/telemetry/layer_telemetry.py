@@ -91,12 +91,13 @@ class LayerTelemetry(Pictures, Callback):
         self._at_work: dict[str, nn.Module] = {}
         self._names: dict[nn.Module, str] = {}
         self.weights: dict[str, tuple[nn.Module, nn.Parameter]] = {}
+        self.values_per_unit: dict[str, int] = {}
         self._forget_batch()
         self.clear()
 
     def clear(self) -> None:
         """Forget what was measured and found."""
-        parts = {m.name: m.parts for measures in self.measures.values() for m in measures if m.parts}
+        parts = {(of, m.name): m.parts for of, measures in self.measures.items() for m in measures if m.parts}
         self.record = Record(parts)
         self.findings: list[Finding] = []
         self._distance = self.every
@@ -106,6 +107,11 @@ class LayerTelemetry(Pictures, Callback):
     def _batch(self) -> int:
         """The number of the batch in hand, counted on from earlier fits."""
         return self._first_batch + self.learn.train_iter
+
+    @property
+    def loss_is_scaled(self) -> bool:
+        """Whether a scaler looks for the largest scale at which float16 gradients are finite."""
+        return bool(self.learn.scaler.is_enabled())
 
     # ---- a fit -------------------------------------------------------------------------------------------------------
 
@@ -154,6 +160,7 @@ class LayerTelemetry(Pictures, Callback):
             return
         for name, tensor in named_outputs(self._names[layer], output):
             self._unit_dim = unit_dim_of_output(layer, tensor, self._unit_dim)
+            self.values_per_unit[name] = tensor.numel() // max(tensor.shape[self._unit_dim] if tensor.ndim else 1, 1)
             self._sample.measure(name, "activations", tensor, self.measures["activations"], unit_dim=self._unit_dim)
 
     def after_pred(self) -> None:
@@ -161,7 +168,9 @@ class LayerTelemetry(Pictures, Callback):
         self._on_the_way.close()
         if self._sample is not None:
             for number, (_, tensor) in enumerate(named_outputs("", self.xb)):
-                self._sample.measure(f"input {number}", "inputs", tensor, _OF_INPUTS)
+                self.values_per_unit[f"input {number}"] = len(tensor) if tensor.ndim else 1
+                if tensor.ndim > 1:
+                    self._sample.measure(f"input {number}", "inputs", tensor, _OF_INPUTS)
 
     def before_step(self) -> None:
         """Measure weights and gradients, and keep the weights until the step is done."""

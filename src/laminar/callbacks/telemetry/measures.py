@@ -87,13 +87,20 @@ def measures_of(kinds: Sequence[str], choice: StatisticsChoice) -> dict[str, tup
     if choice is None:
         choice = DEFAULT_STATISTICS
     if isinstance(choice, Mapping):
-        return {kind: _unique(map(_measure, choice.get(kind, ()))) for kind in kinds}
+        return {kind: _unique(kind, map(_measure, choice.get(kind, ()))) for kind in kinds}
     measures = [_measure(statistic) for statistic in choice]
-    return {kind: _unique(m for m in measures if kind in _kinds(m)) for kind in kinds}
+    return {kind: _unique(kind, (m for m in measures if kind in _kinds(m))) for kind in kinds}
 
 
-def _unique(measures: Iterable[Measure]) -> tuple[Measure, ...]:
-    return tuple({measure.name: measure for measure in measures}.values())
+def _unique(kind: str, measures: Iterable[Measure]) -> tuple[Measure, ...]:
+    found: dict[str, Measure] = {}
+    for measure in measures:
+        if found.setdefault(measure.name, measure).function is not measure.function:
+            raise ConfigError(
+                f"two statistics of {kind} are called {measure.name!r}, so one would hide the other. Make one a"
+                " function with a name of its own (def), or watch with two LayerTelemetry."
+            )
+    return tuple(found.values())
 
 
 def _measure(statistic: str | Statistic) -> Measure:

@@ -69,14 +69,14 @@ class Record:
     """Samples: for each sampled batch the values of all measures, one float32 vector.
 
     Args:
-        parts: names of a statistic's values, by statistic.
+        parts: names of a statistic's values, by kind and statistic.
     """
 
-    def __init__(self, parts: dict[str, tuple[str, ...]] | None = None) -> None:
+    def __init__(self, parts: dict[tuple[str, str], tuple[str, ...]] | None = None) -> None:
         self.parts = parts or {}
         self._batches: list[int] = []
         self._samples: list[tuple[int, Tensor]] = []  # number of the layout, values
-        self._layouts: list[Layout] = []
+        self._layouts: dict[Layout, int] = {}
         self._places: list[dict[Key, slice]] = []
 
     def __len__(self) -> int:
@@ -95,10 +95,9 @@ class Record:
             layout: what its values are of.
             values: float32, on the CPU.
         """
-        if layout not in self._layouts[-4:]:
-            self._layouts.append(layout)
+        number = self._layouts.setdefault(layout, len(self._places))
+        if number == len(self._places):
             self._places.append(layout.places())
-        number = len(self._layouts) - 1 - self._layouts[::-1].index(layout)
         self._batches.append(batch)
         self._samples.append((number, values))
 
@@ -149,7 +148,7 @@ class Record:
         if not found:
             self._refuse(key)
         table = torch.stack(found[::-1]).numpy()
-        parts = self.parts.get(stat, ())
+        parts = self.parts.get((of, stat), ())
         table = table[:, 0] if table.shape[1] == 1 and not parts else table
         return Series(layer, of, stat, np.array(batches[::-1]), table, parts)
 
@@ -174,7 +173,7 @@ class Record:
         for batch, (number, values) in zip(self._batches, self._samples, strict=True):
             numbers = values.tolist()
             for (layer, of, stat), place in self._places[number].items():
-                parts = self.parts.get(stat, ())
+                parts = self.parts.get((of, stat), ())
                 several = place.stop - place.start > 1
                 for i, value in enumerate(numbers[place]):
                     part = parts[i] if i < len(parts) else str(i) if several else ""
@@ -213,10 +212,11 @@ class Record:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` returned."""
         self._batches = list(state["batches"])
-        self._layouts = [
+        layouts = [
             Layout(tuple((key[0], key[1], key[2]) for key in keys), tuple(sizes)) for keys, sizes in state["layouts"]
         ]
-        self._places = [layout.places() for layout in self._layouts]
+        self._layouts = {layout: number for number, layout in enumerate(layouts)}
+        self._places = [layout.places() for layout in layouts]
         tensors = [torch.tensor(values, dtype=torch.float32) for values in state["values"]]
         self._samples = list(zip(state["numbers"], tensors, strict=True))
 

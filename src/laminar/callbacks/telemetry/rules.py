@@ -69,6 +69,14 @@ class Watched(Protocol):
     def weights(self) -> dict[str, tuple[nn.Module, nn.Parameter]]:
         """The parameters that are measured, by name, with their layers."""
 
+    @property
+    def values_per_unit(self) -> dict[str, int]:
+        """How many values (items times places) a unit of each layer gave in the last sample; of inputs, items."""
+
+    @property
+    def loss_is_scaled(self) -> bool:
+        """Whether a scaler looks for the largest scale at which float16 gradients are finite."""
+
 
 Rule: TypeAlias = Callable[[Watched], Iterable[Finding]]
 """Called after each sample; what it finds is printed once for each rule and layer."""
@@ -107,11 +115,15 @@ def warn_if(
 
 
 def dead_layer(watched: Watched) -> Iterator[Finding]:
-    """More than half of a layer's units give nothing, or get no gradient, for every item of several batches."""
+    """More than half of a layer's units give nothing, or get no gradient, for every item of several batches.
+
+    Of few values, many units that live are 0 by chance: where a unit gives fewer than 16, all must be dead.
+    """
     for of, what in (("activations", "give 0 for every item"), ("gradients", "get no gradient from any item")):
         for layer in watched.record.layers(of, "dead_units"):
             seen = watched.record.series(layer, of, "dead_units", last=_SAMPLES)
-            if len(seen) == _SAMPLES and seen.values.min() > 0.5:
+            limit = 0.5 if _values_of_a_unit(watched, layer) >= 16 else 0.99
+            if len(seen) == _SAMPLES and seen.values.min() > limit:
                 yield Finding(
                     "dead units",
                     layer,
@@ -119,6 +131,14 @@ def dead_layer(watched: Watched) -> Iterator[Finding]:
                     f"{seen.values[-1]:.0%} of its units {what}",
                     "a learning rate that was too high for a moment, a bias far below 0, a bad initialisation",
                 )
+
+
+def _values_of_a_unit(watched: Watched, layer: str) -> int:
+    counts = watched.values_per_unit
+    if layer in watched.weights:  # a parameter's gradient comes from what its layer gave
+        names = (layer, layer.rpartition(".")[0])
+        return next((counts[name] for name in names if name in counts), counts.get("input 0", 0))
+    return counts.get(layer.split(" (call")[0], 0)
 
 
 def frozen_layer(watched: Watched) -> Iterator[Finding]:
@@ -163,14 +183,21 @@ def in_no_group(watched: Watched) -> Iterator[Finding]:
 
 
 def input_not_normalised(watched: Watched) -> Iterator[Finding]:
-    """What goes into the model is far from mean 0 and standard deviation 1, and no norm layer comes first."""
+    """What goes into the model is far from mean 0 and standard deviation 1, and nothing normalises it first.
+
+    A layer of your own without parameters that comes first may be what does. Masks (0 and 1) and inputs of one value an
+    item, such as times, are let be.
+    """
     first = next((m for m in watched.model.modules() if not list(m.children())), None)
-    if isinstance(first, nn.modules.batchnorm._BatchNorm | nn.LayerNorm | nn.GroupNorm):
+    own = first is not None and not type(first).__module__.startswith("torch.") and not list(first.parameters())
+    if own or isinstance(first, nn.modules.batchnorm._BatchNorm | nn.LayerNorm | nn.GroupNorm | nn.RMSNorm):
         return
     for name in watched.record.layers("inputs", "mean"):
         means = watched.record.series(name, "inputs", "mean", last=_SAMPLES)
         spreads = watched.record.series(name, "inputs", "std", last=_SAMPLES)
         mean, spread = float(np.median(means.values)), float(np.median(spreads.values))
+        if abs(spread**2 - mean * (1 - mean)) < 1e-4:  # only of zeros and ones
+            continue
         if len(means) == _SAMPLES and (abs(mean) > max(spread, 0.3) or not 0.05 < spread < 20):
             yield Finding(
                 "input is not normalised",
@@ -190,7 +217,7 @@ def learning_rate_past_the_cliff(watched: Watched) -> Iterator[Finding]:
     if len(losses) < 4:
         return
     now = float(np.median(np.nan_to_num(losses[-_SAMPLES:], nan=np.inf, posinf=np.inf)))
-    steps = [record.series(layer, "updates", "update_to_weight") for layer in _updated(record)]
+    steps = [record.series(layer, "updates", "update_to_weight") for layer in _updated(watched)]
     worst = max(steps, key=lambda seen: float(np.nanmax(seen.values)), default=None)
     if worst is not None and np.nanmax(worst.values) > 0.2 and now > 0.95 * losses[0]:
         at = int(np.nanargmax(worst.values))
@@ -219,8 +246,15 @@ def exploding_gradients(watched: Watched) -> Iterator[Finding]:
 
 
 def vanishing_gradients(watched: Watched) -> Iterator[Finding]:
-    """Gradients of the first layers are a tiny part of those of the last ones, in several samples."""
-    sizes = [(layer, *found) for layer, found in _gradients_to_weights(watched.record).items()]
+    """Gradients of the first layers are a tiny part of those of the last ones, in several samples.
+
+    Embeddings do not count: a batch has few of their rows.
+    """
+    embeddings = {
+        name for name, (layer, _) in watched.weights.items() if isinstance(layer, nn.Embedding | nn.EmbeddingBag)
+    }
+    found = _gradients_to_weights(watched.record).items()
+    sizes = [(layer, *of_layer) for layer, of_layer in found if layer not in embeddings]
     if len(sizes) < 3 or len(sizes[0][2]) < _SAMPLES:
         return
     layer, batches, first = sizes[0]
@@ -240,9 +274,14 @@ def nan_source(watched: Watched) -> Iterator[Finding]:
     record = watched.record
     for of, stat in (("inputs", "mean"), ("activations", "abs_max"), ("loss", "mean"), ("gradients", "abs_max")):
         for layer in record.layers(of, stat):
-            seen = record.series(layer, of, stat, last=1)
-            if seen.batches[-1] == record.last_batch and not np.isfinite(seen.values[-1]):
-                yield _of_no_number(record, layer, of, int(seen.batches[-1]))
+            scaled = of == "gradients" and watched.loss_is_scaled
+            seen = record.series(layer, of, stat, last=None if scaled else 1)
+            if seen.batches[-1] != record.last_batch or np.isfinite(seen.values[-1]):
+                continue
+            before = np.flatnonzero(np.isfinite(seen.values))
+            since = int(seen.batches[before[-1] + 1 if len(before) else 0])
+            if not scaled or record.last_batch - since >= _SCALE_IS_FOUND:
+                yield _of_no_number(record, layer, of, since)
                 return
 
 
@@ -272,17 +311,26 @@ def _gradients_to_weights(record: Record) -> dict[str, tuple[Any, Any]]:
     return found
 
 
-def _updated(record: Record) -> list[str]:
-    """Layers whose updates are measured, but those that began with zeros, which any step changes much."""
-    found = []
+def _updated(watched: Watched) -> list[str]:
+    """Layers whose updates are measured, but those that began with zeros or about so, which any step changes much."""
+    record, found = watched.record, []
     for layer in record.layers("updates", "update_to_weight"):
         values = record.series(layer, "updates", "update_to_weight").values
-        if len(values) and np.isfinite(values[0]):
+        if len(values) and np.isfinite(values[0]) and not _began_tiny(watched, layer):
             found.append(layer)
     return found
 
 
+def _began_tiny(watched: Watched, layer: str) -> bool:
+    """Whether weights were about 0.001 and less, as the scales of residual branches often are in the beginning."""
+    if layer not in watched.weights or not watched.record.has(layer, "weights", "norm"):
+        return False
+    norms = watched.record.series(layer, "weights", "norm").values
+    return bool(norms[0] < 1e-3 * watched.weights[layer][1].numel() ** 0.5)
+
+
 _SAMPLES = 3  # in succession; one alone may be chance
+_SCALE_IS_FOUND = 20  # batches; a scaler halves its scale, and skips the step, until float16 gradients are finite
 
 RULES: tuple[Rule, ...] = (
     nan_source,
