@@ -47,6 +47,15 @@ def test_lsuv_gives_every_layer_outputs_of_variance_one_in_the_order_of_calls() 
     assert float(model(x).detach().std()) == pytest.approx(1, abs=0.03)
 
 
+def test_weights_behind_a_parametrisation_are_scaled_through_it_or_refused() -> None:
+    model = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(6, 20)), nn.ReLU(), nn.Linear(20, 3))
+    x = torch.randn(256, 6)
+    assert all(abs(spread - 1) <= 0.02 for spread in lsuv_init(model, x).values())
+    assert abs(float(model[0](x).detach().std()) - 1) <= 0.02
+    with pytest.raises(ConfigError, match="weights of 0 are made by a parametrisation"):
+        kaiming_init(model)
+
+
 def test_lsuv_says_which_layer_cannot_be_scaled() -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.Threshold(100, 0), nn.Linear(4, 2, bias=False))
     with pytest.raises(ConfigError, match="the outputs of 2 have a standard deviation of 0"):

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from laminar.core.device import tensors_in
 from laminar.core.errors import ConfigError
@@ -40,7 +41,12 @@ def kaiming_init(model: nn.Module, bias_std: float = 0.0) -> list[str]:
     Returns:
         Names of the layers.
     """
-    leaves = [(name, m) for name, m in model.named_modules() if not list(m.children())]
+    leaves = [(name, m) for name, m in model.named_modules() if not list(m.children()) or is_parametrized(m)]
+    if behind := [name for name, m in leaves if isinstance(m, _WEIGHTED) and is_parametrized(m, "weight")]:
+        raise ConfigError(
+            f"kaiming_init: the weights of {', '.join(behind)} are made by a parametrisation (weight_norm, spectral_norm,"
+            " ...). Call kaiming_init before it is put on."
+        )
     started = []
     for i, (name, layer) in enumerate(leaves):
         if isinstance(layer, _WEIGHTED):
@@ -82,7 +88,7 @@ def lsuv_init(
     with evaluating(model), torch.no_grad():
         called = _in_order_of_calls(model, inputs, names)
         for layer in called:
-            if orthogonal:
+            if orthogonal and not is_parametrized(layer, "weight"):
                 nn.init.orthogonal_(layer.weight)  # type: ignore[arg-type]  # a tensor
         for layer in called:
             reached[names[layer]] = _to_unit_variance(model, inputs, layer, names[layer], tolerance, max_iterations)
@@ -113,7 +119,10 @@ def _to_unit_variance(
                 )
             if abs(spread - 1) <= tolerance:
                 break
-            layer.weight.div_(spread)  # type: ignore[operator]  # a tensor
+            if is_parametrized(layer, "weight"):
+                layer.weight = layer.weight / spread  # type: ignore[operator]  # a tensor; its parametrisation is asked
+            else:
+                layer.weight.div_(spread)  # type: ignore[operator]  # a tensor
         else:
             call_model(model, inputs)
             spread = float(hook.stored)

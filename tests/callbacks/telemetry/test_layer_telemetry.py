@@ -185,6 +185,20 @@ def test_units_of_sequences_and_pictures_are_features_and_channels(make_learner,
     assert telemetry.record.series("2", "activations", "dead_units").values[0] == 0.25
 
 
+def test_units_of_an_activation_that_is_watched_alone_are_those_of_the_layer_before_it(make_learner, toys, tmp_path):
+    class Cut(nn.Module):
+        def forward(self, x):
+            return x[:, :, None].expand(-1, -1, 7)
+
+    convolution = nn.Conv1d(4, 8, 3)
+    with torch.no_grad():
+        convolution.bias[:4] = -50
+    model = nn.Sequential(Cut(), convolution, nn.ReLU(), nn.Flatten(), nn.Linear(40, 3))
+    telemetry = LayerTelemetry(nn.ReLU, "activations", ["dead_units"])
+    make_learner(model).fit(1, 1e-6, cbs=telemetry)
+    assert telemetry.record.series("2", "activations", "dead_units").values.tolist() == [0.5]
+
+
 def test_gradients_are_measured_before_they_are_clipped_and_unscaled(make_learner) -> None:
     def norms(*cbs):
         telemetry = LayerTelemetry("0", of="gradients", stats=["norm"], every=4)

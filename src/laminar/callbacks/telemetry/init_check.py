@@ -17,6 +17,7 @@ from laminar.callbacks.telemetry.layers import (
     named_outputs,
     own_weights,
     unit_dim_of_output,
+    unit_dims_before,
 )
 from laminar.core.seed import get_random_states, set_random_states
 from laminar.nn.calling import call_model
@@ -110,10 +111,11 @@ def init_check(
     names = {module: name for name, module in chosen.items()}
     seen: dict[str, tuple[nn.Module, tuple[int, ...], Tensor]] = {}
     before: list[int] = []
+    first = unit_dims_before(copied)
 
     def see(layer: nn.Module, given: Any, output: Any) -> None:
         for name, tensor in named_outputs(names[layer], output):
-            unit_dim = unit_dim_of_output(layer, tensor, before[-1] if before else None)
+            unit_dim = unit_dim_of_output(layer, tensor, before[-1] if before else first.get(layer))
             before.append(unit_dim)
             t = tensor.float()
             values = [

@@ -21,6 +21,7 @@ from laminar.callbacks.telemetry.layers import (
     own_weights,
     unit_dim_of_output,
     unit_dim_of_weight,
+    unit_dims_before,
 )
 from laminar.callbacks.telemetry.live import LivePicture
 from laminar.callbacks.telemetry.measures import KINDS, Measure, StatisticsChoice, measures_of
@@ -90,6 +91,7 @@ class LayerTelemetry(Pictures, Callback):
         self._needs_previous = any("previous" in m.needs for measures in self.measures.values() for m in measures)
         self._at_work: dict[str, nn.Module] = {}
         self._names: dict[nn.Module, str] = {}
+        self._unit_dims_before: dict[nn.Module, int] = {}
         self.weights: dict[str, tuple[nn.Module, nn.Parameter]] = {}
         self.values_per_unit: dict[str, int] = {}
         self._forget_batch()
@@ -124,6 +126,7 @@ class LayerTelemetry(Pictures, Callback):
         self._at_work = chosen_layers(self.model, self.layers, [groups[number] for number in sorted(groups)])
         self._names = {module: name for name, module in self._at_work.items()}
         self.weights = own_weights(self._at_work)
+        self._unit_dims_before = unit_dims_before(self.model)
         self._live = None if self.live is None else LivePicture(partial(self._draw_live, self.live))
         self._forget_batch()
 
@@ -159,7 +162,8 @@ class LayerTelemetry(Pictures, Callback):
         if self._sample is None or not self.learn.training:  # a prediction in the middle of the batch
             return
         for name, tensor in named_outputs(self._names[layer], output):
-            self._unit_dim = unit_dim_of_output(layer, tensor, self._unit_dim)
+            before = self._unit_dims_before.get(layer) if self._unit_dim is None else self._unit_dim
+            self._unit_dim = unit_dim_of_output(layer, tensor, before)
             self.values_per_unit[name] = tensor.numel() // max(tensor.shape[self._unit_dim] if tensor.ndim else 1, 1)
             self._sample.measure(name, "activations", tensor, self.measures["activations"], unit_dim=self._unit_dim)
 
@@ -260,7 +264,7 @@ class LayerTelemetry(Pictures, Callback):
             self._live.close()
         self._first_batch += self.learn.train_iter
         self._forget_batch()
-        self._at_work, self._names, self.weights, self._live = {}, {}, {}, None
+        self._at_work, self._names, self._unit_dims_before, self.weights, self._live = {}, {}, {}, {}, None
 
     # ---- elsewhere ---------------------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ __all__ = [
     "own_weights",
     "unit_dim_of_output",
     "unit_dim_of_weight",
+    "unit_dims_before",
 ]
 
 _CONVOLUTION = nn.modules.conv._ConvNd
@@ -162,6 +163,27 @@ def unit_dim_of_output(layer: nn.Module, output: Tensor, before: int | None) -> 
     if isinstance(layer, _ACTIVATIONS) and output.ndim > 3:
         return 1
     return output.ndim - 1
+
+
+def unit_dims_before(model: nn.Module) -> dict[nn.Module, int]:
+    """For each activation function the dimension of units in what the layer before it gives, in the order of the model.
+
+    For those whose layer before is not watched itself.
+
+    Args:
+        model: with the layers.
+    """
+    found: dict[nn.Module, int] = {}
+    before: int | None = None
+    for module in _original(model).modules():
+        if isinstance(module, (_CONVOLUTION, *_NORMS)):
+            before = 1
+        elif isinstance(module, _ACTIVATIONS):
+            if before is not None:
+                found.setdefault(module, before)
+        elif any(weight.ndim > 1 for _, weight in _parameters(module)):
+            before = -1
+    return found
 
 
 def unit_dim_of_weight(layer: nn.Module) -> int:
