@@ -44,8 +44,8 @@ def kaiming_init(model: nn.Module, bias_std: float = 0.0) -> list[str]:
     leaves = [(name, m) for name, m in model.named_modules() if not list(m.children()) or is_parametrized(m)]
     if behind := [name for name, m in leaves if isinstance(m, _WEIGHTED) and is_parametrized(m, "weight")]:
         raise ConfigError(
-            f"kaiming_init: the weights of {', '.join(behind)} are made by a parametrisation (weight_norm, spectral_norm,"
-            " ...). Call kaiming_init before it is put on."
+            f"kaiming_init: the weights of {', '.join(behind)} are made by a parametrisation (weight_norm, ...)."
+            " Call kaiming_init before it is put on."
         )
     started = []
     for i, (name, layer) in enumerate(leaves):
