@@ -120,7 +120,7 @@ def _to_unit_variance(
             if abs(spread - 1) <= tolerance:
                 break
             if is_parametrized(layer, "weight"):
-                layer.weight = layer.weight / spread  # type: ignore[operator]  # a tensor; its parametrisation is asked
+                layer.weight = layer.weight / spread  # type: ignore[operator, assignment]  # a tensor, through it
             else:
                 layer.weight.div_(spread)  # type: ignore[operator]  # a tensor
         else:

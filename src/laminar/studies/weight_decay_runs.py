@@ -223,9 +223,7 @@ def train(
     return _run(treatment.name, batch_norm, seed, diverged, learn, list(convs), telemetry, follow)
 
 
-def _learner(
-    dls: InMemory, model: nn.Module, weights: Sequence[Tensor], decay: float, momentum: float
-) -> Learner:
+def _learner(dls: InMemory, model: nn.Module, weights: Sequence[Tensor], decay: float, momentum: float) -> Learner:
     """A learner with a parameter group for each of `weights`, which decay, and one for all else, which does not."""
     rest = [p for p in model.parameters() if all(p is not weight for weight in weights)]
     learn = Learner(
