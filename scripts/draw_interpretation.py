@@ -113,14 +113,17 @@ def look_at(learn: Learner, out: Path) -> None:
     """Grad-CAM and occlusion, for each class that is in a picture."""
     interp = ClassificationInterpretation.from_learner(learn)
     interp.print_classification_report()
-    several = [index for index, there in enumerate(interp.targets) if there.sum() == 3][:2]
-    asked, names = [], []
-    for index in several:
-        asked += [index] * 3
-        names += interp.vocab
-    grad_cam(learn, interp.batch(asked), target=names).show(nrows=2)
+    several = sorted(range(len(interp.targets)), key=lambda index: -int(interp.targets[index].sum()))[:2]
+    asked = [
+        (index, name)
+        for index in several
+        for name, there in zip(interp.vocab, interp.targets[index], strict=True)
+        if there
+    ]
+    numbers, names = [index for index, _ in asked], [name for _, name in asked]
+    grad_cam(learn, interp.batch(numbers), target=names).show(nrows=2)
     save("grad_cam", out)
-    occlusion(learn, interp.batch(asked[:3]), target=names[:3], size=24, stride=8).show(nrows=1)
+    occlusion(learn, interp.batch(numbers[:3]), target=names[:3], size=24, stride=8).show(nrows=1)
     save("occlusion", out)
 
 

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from laminar.core.errors import DataError
+from laminar.core.errors import ConfigError, DataError
 from laminar.core.pipeline import Pipeline
 from laminar.core.random import batch_random
 from laminar.core.rebuilding import from_recipe
@@ -542,3 +542,21 @@ def test_grey_is_what_pillow_calls_grey() -> None:
     picture = pictures()[0]
     theirs = torch.from_numpy(np.asarray(Image.fromarray(plain(picture).permute(1, 2, 0).numpy()).convert("L")).copy())
     assert (plain(grayscale(plain(picture).float()))[0] - theirs).abs().max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Zoom(0.0, 1.0), "0 < min_zoom <= max_zoom, got 0.0 and 1.0"),
+        (lambda: Zoom(2.0, 1.5), "got 2.0 and 1.5"),
+        (lambda: Brightness(1.0), "Brightness: max_lighting is 0 to less than 1"),
+        (lambda: Contrast(1.0), "Contrast: max_lighting"),
+        (lambda: aug_transforms(mult=5.0), r"max_lighting .* got 1.0"),
+        (lambda: Rotate(mode="cubic"), "mode is one of bilinear, nearest, bicubic, not 'cubic'"),
+        (lambda: aug_transforms(mode="linear"), "not 'linear'"),
+        (lambda: Rotate(draw=[1.0, 2.0, 3.0]).maps(2, (8, 8)), r"draw gives \(3,\) values, the batch has 2 pictures"),
+    ],
+)
+def test_what_no_step_can_do_is_refused(make: Callable[[], object], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        make()

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from laminar.core.errors import ConfigError
 from laminar.core.transform import Transform
 from laminar.core.types import TensorImageBase, plain
 from laminar.vision.lighting import apply_light, byte_table, is_grey_map, light_map, turn_hue
@@ -110,6 +111,10 @@ class Brightness(LightTransform):
     p: float = 0.75
     draw: Draw = None
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_largest(self)
+
     def lights(self, n: int) -> Tensor:
         """Shifts."""
         low, high = 0.5 * (1 - self.max_lighting), 0.5 * (1 + self.max_lighting)
@@ -131,6 +136,10 @@ class Contrast(LightTransform):
     p: float = 0.75
     draw: Draw = None
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_largest(self)
+
     def lights(self, n: int) -> Tensor:
         """Scales."""
         return light_map(_scales(self, n), torch.zeros(n), torch.ones(n))
@@ -150,9 +159,21 @@ class Saturation(LightTransform):
     p: float = 0.75
     draw: Draw = None
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_largest(self)
+
     def lights(self, n: int) -> Tensor:
         """Shares of the colour."""
         return light_map(torch.ones(n), torch.zeros(n), _scales(self, n))
+
+
+def _check_largest(step: Brightness | Contrast | Saturation) -> None:
+    if not 0 <= step.max_lighting < 1:
+        name = type(step).__name__
+        raise ConfigError(
+            f"{name}: max_lighting is 0 to less than 1 (which is black, or no colours at all), got {step.max_lighting}."
+        )
 
 
 def _scales(step: Contrast | Saturation, n: int) -> Tensor:

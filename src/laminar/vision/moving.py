@@ -10,7 +10,7 @@ from torch import Tensor
 
 from laminar.core.coordinates import canvas_of, in_pixels, move, scaled_to_one
 from laminar.core.device import tensors_in
-from laminar.core.errors import DataError, describe
+from laminar.core.errors import ConfigError, DataError, describe
 from laminar.core.random import rand_per_item, uniform_per_item
 from laminar.core.transform import RandTransform, Transform
 from laminar.core.types import TensorBBox, TensorImageBase, TensorMask, TensorPoint, plain
@@ -23,6 +23,7 @@ Draw = float | Sequence[float] | Callable[[int], Tensor] | None
 SizeArgument = int | tuple[int, int] | None
 LARGEST = 2**28
 """Most pixels that a picture is scaled to."""
+MODES = ("bilinear", "nearest", "bicubic")
 P = TypeVar("P", TensorPoint, TensorBBox)
 
 
@@ -44,12 +45,20 @@ def drawn_values(
         p: probability to be chosen.
         draw: takes the place of drawing: a number, one for each picture, or a function of their number.
         batch: all pictures get what the first one draws.
+
+    Raises:
+        ConfigError: `draw` gives another number of values.
     """
     chance, values = rand_per_item(n), uniform_per_item(n, low, high)
     if batch:
         chance, values = chance[:1].expand(n), values[:1].expand(n)
     if draw is not None:
-        values = torch.as_tensor(draw(n) if callable(draw) else draw, dtype=torch.float32).expand(n)
+        values = torch.as_tensor(draw(n) if callable(draw) else draw, dtype=torch.float32)
+        if values.ndim and values.shape != (n,):
+            raise ConfigError(
+                f"draw gives {tuple(values.shape)} values, the batch has {n} pictures. Give one for each."
+            )
+        values = values.expand(n)
     return torch.where(chance < p, values, torch.tensor(float(neutral)))
 
 
@@ -106,6 +115,9 @@ class MovingTransform(BatchTransform):
         height, width = as_size(self.size) or (1, 1)
         if height < 1 or width < 1 or height * width > LARGEST:
             raise ValueError(f"size must be 1 to {LARGEST} pixels in all, got {self.size!r}")
+        for name in ("mode", "mode_mask"):
+            if getattr(self, name) not in MODES:
+                raise ConfigError(f"{name} is one of {', '.join(MODES)}, not {getattr(self, name)!r}.")
         self.split_idx = None if self.size is not None else type(self).split_idx
 
     def before_call(self, b: Any, split_idx: int | None) -> None:

@@ -10,6 +10,7 @@ from typing import TypedDict, Unpack
 import torch
 from torch import Tensor
 
+from laminar.core.errors import ConfigError
 from laminar.vision.cutting import PadMode
 from laminar.vision.homography import Size, affine_map, perspective_map
 from laminar.vision.moving import Draw, MovingTransform, SizeArgument, drawn_values
@@ -198,6 +199,11 @@ class Zoom(SpaceTransform):
     draw: Draw = None
     draw_x: Draw = None
     draw_y: Draw = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.min_zoom <= self.max_zoom:
+            raise ConfigError(f"Zoom needs 0 < min_zoom <= max_zoom, got {self.min_zoom} and {self.max_zoom}.")
 
     def maps(self, n: int, size: Size) -> Tensor:
         """The part of the picture that fills the result."""
