@@ -22,11 +22,11 @@ PICTURES = [
 def test_the_demo_prints_both_tables_and_figures_and_says_where_the_pictures_are(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = make_glyphs(tmp_path / "own", "&⚓♥", per_class=22, valid_per_class=8, size=32)
+    folder = make_glyphs(tmp_path / "own", "&⚓♥", per_class=5, valid_per_class=3, size=16)
     out = tmp_path / "out"
-    demo.main(["--data", str(folder), "--epochs", "1", "--size", "32", "--out", str(out)])
+    demo.main(["--data", str(folder), "--epochs", "1", "--size", "16", "--out", str(out)])
     shown = capsys.readouterr().out
-    assert "66 pictures for training, 24 for validation, 3 classes" in shown
+    assert "15 pictures for training, 9 for validation, 3 classes" in shown
     assert shown.count("valid_loss") >= 2
     assert re.search(r"fine-tuned    accuracy 0\.\d{3}|fine-tuned    accuracy 1\.000", shown)
     assert re.search(r"from scratch  accuracy [01]\.\d{3}", shown)

@@ -40,7 +40,7 @@ def test_breeds_by_a_regular_expression_with_presizing_and_a_better_model(pets: 
     dblock.summary(path / "images")
     dls = dblock.dataloaders(path / "images", bs=8)
     dls.show_batch(nrows=1, ncols=3, unique=True)
-    learn = vision_learner(dls, resnet18, pretrained=False, metrics=error_rate).to_fp32()
+    learn = vision_learner(dls, mobilenet_v3_small, pretrained=False, metrics=error_rate).to_fp32()
     lr_min, lr_steep = learn.lr_find(num_it=8, suggest_funcs=(minimum, steep))
     assert lr_min > 0
     assert lr_steep > 0
@@ -156,7 +156,7 @@ def test_a_network_from_scratch_with_progressive_resizing_mixup_and_label_smooth
     dls = get_dls(8, 24)
     x, _ = dls.one_batch()
     assert abs(x.mean(dim=[0, 2, 3])).max() < 3
-    model = xresnet18(n_out=dls.c)
+    model = xresnet18(n_out=dls.c, widen=0.25)
     learn = Learner(dls, model, loss_func=LabelSmoothingCrossEntropy(), metrics=accuracy, cbs=MixUp())
     learn.fit_one_cycle(1, 3e-3)
     learn.dls = get_dls(8, 32)
@@ -170,7 +170,7 @@ def test_flat_cosine_with_ranger_and_top_k(imagenette: Path) -> None:
     dls = ImageDataLoaders.from_folder(imagenette, valid="val", item_tfms=Resize(24), bs=8)
     learn = Learner(
         dls,
-        xresnet18(n_out=dls.c),
+        xresnet18(n_out=dls.c, widen=0.25),
         opt_func=ranger,
         loss_func=CrossEntropyLossFlat(),
         metrics=[accuracy, partial(top_k_accuracy, k=2)],
