@@ -6,8 +6,6 @@ from laminar.text.hf.answering import (
     AnswerSpanLoss,
     ExactMatch,
     HFAnswerLearner,
-    HFQuestionBlock,
-    HFQuestionDL,
     QuestionAnswering,
 )
 from laminar.text.hf.blocks import AddPrefix, HFTextBlock
@@ -17,6 +15,7 @@ from laminar.text.hf.language import CausalLanguageModel, Filled, HFCausalLearne
 from laminar.text.hf.learner import HFLearner, hf_learner
 from laminar.text.hf.model import HFModel
 from laminar.text.hf.packing import HFBlockDL, HFLanguageBlock
+from laminar.text.hf.question_data import HFQuestionBlock, HFQuestionDL
 from laminar.text.hf.questions import Question, QuestionFields
 from laminar.text.hf.spans import Answer
 from laminar.text.hf.splitters import hf_layer_splitter, hf_splitter
