@@ -1,5 +1,6 @@
 from collections import namedtuple
 from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import pytest
 import torch
@@ -151,7 +152,29 @@ def test_two_overloads_for_one_type_are_refused_when_the_class_is_defined():
                 return 2
 
 
-@pytest.mark.parametrize("annotation", [list[int], "list[int]", 3])
+def test_what_stands_in_brackets_does_not_choose():
+    class Kinds(Transform):
+        def encodes(self, x: list[int]):
+            return "list"
+
+        def encodes(self, x: "Annotated[dict[str, int], 'sizes'] | Sequence[float]"):
+            return "dict or another sequence"
+
+    kinds = Kinds()
+    assert [kinds(value) for value in (["a"], {"a": 1}, range(3), 1)] == [
+        *("list", "dict or another sequence", "dict or another sequence", 1)
+    ]
+    with pytest.raises(TypeError, match=r"Twice.encodes is defined twice for type list"):
+
+        class Twice(Transform):
+            def encodes(self, x: list[int]):
+                return 1
+
+            def encodes(self, x: list[str]):
+                return 2
+
+
+@pytest.mark.parametrize("annotation", [Literal["a"], "Literal['a']", 3])
 def test_annotations_that_cannot_be_chosen_by_are_refused(annotation):
     def encodes(self, x):
         return x

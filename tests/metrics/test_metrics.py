@@ -197,6 +197,19 @@ def test_a_metric_of_several_numbers_is_told_to_average() -> None:
     assert "metric three" in caught.value.__notes__[0]
 
 
+def test_a_threshold_and_an_axis_of_0_are_heeded() -> None:
+    def share(decided: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return (decided == targets).float().mean()
+
+    logits, yes = torch.tensor([-2.0, -0.5, 0.5, 2.0]), torch.tensor([0, 0, 1, 1])
+    above_nothing = mk_metric(AccumMetric(share, thresh=0))
+    above_nothing.accumulate(batch(logits, yes))
+    assert above_nothing.value == 1
+    along_the_first = mk_metric(AccumMetric(share, dim_argmax=0, flatten=False))
+    along_the_first.accumulate(batch(torch.tensor([[3.0, 0.0, 0.0], [0.0, 2.0, 1.0]]), torch.tensor([0, 1, 1])))
+    assert along_the_first.value == 1
+
+
 def test_accumulated_functions_see_the_whole_epoch() -> None:
     def correlation(preds: torch.Tensor, targets: torch.Tensor, scale: float) -> float:
         return float(torch.corrcoef(torch.stack([preds, targets]))[0, 1]) * scale

@@ -138,8 +138,14 @@ def test_focal_loss_follows_the_papers_formula() -> None:
     assert torch.allclose(FocalLoss(0.0)(LOGITS, TARGETS), F.cross_entropy(LOGITS, TARGETS))
     ignoring = FocalLoss(1.5, weight=weight)(LOGITS, torch.tensor([0, -100, 1, -100, 2])).double()
     assert torch.allclose(ignoring, expected[[0, 2, 4]].mean(), atol=1e-6)
-    with pytest.raises(ConfigError, match=r"gamma must be 0 or more, got -1"):
+    with pytest.raises(ConfigError, match=r"gamma must be 0 or more, got int -1"):
         FocalLoss(-1)
+
+
+@pytest.mark.parametrize("loss", [CrossEntropyLossFlat, LabelSmoothingCrossEntropy, FocalLoss, BCEWithLogitsLossFlat])
+def test_weights_in_the_place_of_another_argument_are_refused(loss) -> None:
+    with pytest.raises(ConfigError, match=r"got Tensor \(2,\) float32.* weight=\.\.\."):
+        loss(torch.ones(2))
 
 
 def test_focal_loss_takes_classes_along_any_axis() -> None:

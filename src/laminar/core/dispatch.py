@@ -130,12 +130,12 @@ def _classes(annotation: Any, where: str) -> list[type]:
         return [kind for part in annotation for kind in _classes(part, where)]
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         return [kind for part in typing.get_args(annotation) for kind in _classes(part, where)]
-    if isinstance(annotation, type) and typing.get_origin(annotation) is None:
-        return [annotation]
-    raise TypeError(
-        f"{where}: cannot choose by annotation {annotation!r}. Use a class, or classes joined by |"
-        f"{' (without [...])' if typing.get_origin(annotation) is not None else ''}."
-    )
+    if typing.get_origin(annotation) is typing.Annotated:
+        return _classes(typing.get_args(annotation)[0], where)
+    chosen_by = typing.get_origin(annotation) or annotation  # of list[int], the class: values do not tell the rest
+    if isinstance(chosen_by, type):
+        return [chosen_by]
+    raise TypeError(f"{where}: cannot choose by annotation {annotation!r}. Use a class, or classes joined by |.")
 
 
 class OpenFunction:

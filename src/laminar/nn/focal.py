@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from laminar.core.errors import ConfigError
+from laminar.core.errors import ConfigError, describe
 from laminar.nn.losses import BaseLoss, class_mean_weights
 
 __all__ = ["FocalLoss", "FocalLossFlat"]
@@ -38,8 +38,8 @@ class FocalLoss(BaseLoss):
         ignore_index: int = -100,
         reduction: str = "mean",
     ) -> None:
-        if gamma < 0:
-            raise ConfigError(f"gamma must be 0 or more, got {gamma!r}.")
+        if not isinstance(gamma, int | float) or gamma < 0:
+            raise ConfigError(f"gamma must be 0 or more, got {describe(gamma)}. weight=... weighs classes.")
         super().__init__(axis, reduction=reduction)
         self.register_buffer("weight", weight)
         self.gamma, self.ignore_index = gamma, ignore_index

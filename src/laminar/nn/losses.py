@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from laminar.core.errors import ConfigError
+from laminar.core.errors import ConfigError, describe
 from laminar.core.recipe import builder
 
 __all__ = [
@@ -72,6 +72,11 @@ class BaseLoss(nn.Module):
         super().__init__()
         if reduction not in _REDUCTIONS:
             raise ConfigError(f"reduction={reduction!r} is none of {', '.join(_REDUCTIONS)}.")
+        if not isinstance(axis, int):
+            raise ConfigError(
+                f"{type(self).__name__}: axis says where the classes are, as a whole number; got {describe(axis)}."
+                " The importance of classes has a name: weight=..."
+            )
         self.axis, self.flatten, self.floatify, self.is_2d, self.reduction = axis, flatten, floatify, is_2d, reduction
 
     def forward(self, inp: Tensor, targ: Tensor) -> Tensor:
@@ -206,6 +211,10 @@ class LabelSmoothingCrossEntropy(CrossEntropyLossFlat):
     def __init__(
         self, eps: float = 0.1, *, axis: int = -1, weight: Tensor | None = None, reduction: str = "mean"
     ) -> None:
+        if not isinstance(eps, int | float):
+            raise ConfigError(
+                f"{type(self).__name__}: eps is a share of the target, got {describe(eps)}. weight=... weighs classes."
+            )
         super().__init__(axis, weight=weight, reduction=reduction, label_smoothing=eps)
         self.eps = eps
 
