@@ -14,10 +14,27 @@ from laminar.core.show import Samples, plot_top_losses, show_batch, show_results
 from laminar.core.types import LMTensorText, TensorText
 from laminar.text.special_tokens import SPECIAL_TOKENS
 
-__all__ = ["TextTable", "show_text_batch", "show_text_results", "tell_top_losses"]
+__all__ = ["HtmlText", "TextTable", "show_text_batch", "show_text_results", "tell_top_losses"]
 
 _NARROW = 12  # characters of a column that holds no texts
 _CELL = "padding: 2px 12px; text-align: left; vertical-align: top"
+
+
+class HtmlText(str):
+    """A text that has a form in HTML, for a cell of a table.
+
+    Args:
+        text: the text.
+        in_html: its form, of which nothing is escaped any more.
+    """
+
+    in_html: str
+
+    def __new__(cls, text: str, in_html: str) -> HtmlText:
+        """Keep the form beside the text."""
+        made = super().__new__(cls, text)
+        made.in_html = in_html
+        return made
 
 
 class TextTable:
@@ -81,6 +98,8 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _html_cell(text: str) -> str:
+    if isinstance(text, HtmlText):
+        return f'<td style="{_CELL}">{text.in_html}</td>'
     marks = set(SPECIAL_TOKENS)
     words = (
         f'<span style="opacity: 0.45">{word}</span>' if word in marks else html.escape(word) for word in text.split(" ")

@@ -6,7 +6,7 @@ import random
 
 import pandas as pd
 import transformers
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 WORDS = {"science": ["star", "cell", "probe", "theory"], "sport": ["match", "goal", "coach", "league"]}
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -25,6 +25,7 @@ def word_pieces() -> transformers.PreTrainedTokenizerFast:
     trained = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     trained.normalizer = normalizers.BertNormalizer()
     trained.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trained.decoder = decoders.WordPiece()
     trainer = trainers.WordPieceTrainer(vocab_size=90, special_tokens=SPECIAL, show_progress=False)
     trained.train_from_iterator(rows(60).text, trainer)
     ends = [("[CLS]", 2), ("[SEP]", 3)]

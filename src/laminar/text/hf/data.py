@@ -17,7 +17,8 @@ from laminar.data.splits import Splitter
 from laminar.data.splitters import ColSplitter, GrandparentSplitter, RandomSplitter
 from laminar.data.tables import Columns, block_of_columns, check_columns, read_table
 from laminar.text.hf.blocks import HFTextBlock
-from laminar.text.hf.tokenizing import TextFields
+from laminar.text.hf.token_classification import TokenCategoryBlock
+from laminar.text.hf.tokenizing import TextFields, holds_words
 
 __all__ = ["HFDataLoaders", "HFLoadersOptions", "HFTableOptions"]
 
@@ -75,7 +76,8 @@ class HFDataLoaders(DataLoaders):
         Args:
             df: a pandas data frame.
             tokenizer: of transformers, its folder, or its name.
-            text_col: column of the texts; two for pairs of texts (premise and hypothesis).
+            text_col: column of the texts; two for pairs of texts (premise and hypothesis). Its cells may be lists of
+                words, for labels that are lists of tags.
             label_col: column of the labels; several for several labels or quantities.
             path: where the learner keeps what belongs to these data.
             valid_pct: share of the rows to put into validation at random.
@@ -94,8 +96,12 @@ class HFDataLoaders(DataLoaders):
         splitter = options.get("splitter")
         if splitter is None:
             splitter = RandomSplitter(valid_pct, seed=seed) if valid_col is None else ColSplitter(valid_col)
+        words = isinstance(text_col, str | int) and holds_words(
+            df.iloc[:, text_col] if isinstance(text_col, int) else df[text_col]
+        )
+        usual = TokenCategoryBlock if words else block_of_columns(df, label_col, label_delim)
         block = DataBlock(
-            (_text_block(tokenizer, options), y_block or block_of_columns(df, label_col, label_delim)),
+            (_text_block(tokenizer, options, words), y_block or usual),
             get_x=TextFields(text_col),
             get_y=ColReader(label_col, label_delim=label_delim),
             splitter=splitter,
@@ -237,6 +243,9 @@ def _frame(dataset: Any) -> Any:
     frame = dataset.with_format(None).to_pandas()
     for name, feature in dataset.features.items():
         names = getattr(feature, "names", None)
+        of_words = getattr(getattr(feature, "feature", None), "names", None)
+        if of_words is not None:
+            frame[name] = [[of_words[number] for number in numbers] for numbers in frame[name]]
         if names is not None:
             unlabelled = frame[name].isna() | (frame[name] < 0)
             if unlabelled.any():
@@ -257,10 +266,11 @@ def _check(options: Any, method: Any, kind: Any) -> None:
 _OURS = ("max_length", "pad_to_multiple_of", "splitter")
 
 
-def _text_block(tokenizer: Any, options: HFLoadersOptions, encoding: str = "utf-8") -> HFTextBlock:
+def _text_block(tokenizer: Any, options: HFLoadersOptions, words: bool = False, encoding: str = "utf-8") -> HFTextBlock:
     return HFTextBlock(
         tokenizer,
         options.get("max_length"),
+        is_split_into_words=words,
         pad_to_multiple_of=options.get("pad_to_multiple_of"),
         encoding=encoding,
     )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from laminar.core.named_tensors import NamedTensors
+from laminar.core.titled import ShowTitle
 
-__all__ = ["EncodedTexts", "TokenizedText", "WORD_IDS"]
+__all__ = ["EncodedTexts", "TokenizedText", "WORD_IDS", "Words"]
 
 WORD_IDS = "word_ids"
 """Name of the numbers of the words that tokens come from (-1: of none), where texts are lists of words."""
@@ -26,6 +27,18 @@ class TokenizedText(NamedTensors):
     def n_tokens(self) -> int:
         """How many tokens the text has; in a batch with padding."""
         return int(self["input_ids"].shape[-1])
+
+
+class Words(list[str], ShowTitle):
+    """The words of a text, shown joined by spaces."""
+
+    _show_args = {"label": "text"}
+
+    def __init__(self, words: Iterable[str] = ()) -> None:
+        super().__init__(words)
+
+    def __str__(self) -> str:
+        return " ".join(self)
 
 
 class EncodedTexts:

@@ -10,8 +10,11 @@ import torch
 from torch import nn
 
 from laminar.core.errors import ConfigError, DataError, check_keywords, require
+from laminar.learner.callback_list import as_list
 from laminar.learner.learner import Learner, LearnerOptions
+from laminar.text.hf.adapters import adapter_as_data
 from laminar.text.hf.model import HFModel, hf_network, too_long, without_adapters
+from laminar.text.hf.own_loss import LabelsForModel, OwnLoss
 from laminar.text.hf.splitters import hf_splitter
 from laminar.text.hf.tasks import HFTask, task_for
 from laminar.text.hf.tokenizer import HFTokenizer
@@ -56,7 +59,8 @@ class HFLearner(Learner):
             Where it is.
         """
         path = self.path / folder
-        self.hf_model.save_pretrained(path)
+        options = {"save_embedding_layers": False} if hasattr(self.hf_model, "peft_config") else {}
+        self.hf_model.save_pretrained(path, **options)
         self.tokenizer.save_pretrained(path)
         return path
 
@@ -71,6 +75,7 @@ def hf_learner(
     *,
     task: HFTask | None = None,
     config: Mapping[str, Any] | None = None,
+    own_loss: bool = False,
     **options: Unpack[LearnerOptions],
 ) -> HFLearner:
     """Make a learner for a model of transformers: task, number of outputs and names of classes follow from the data.
@@ -83,6 +88,8 @@ def hf_learner(
         task: what the model is for; None for what follows from the targets.
         config: changes to the configuration, where the model is given by name, folder or configuration, such as
             ``{"hidden_dropout_prob": 0.2}``.
+        own_loss: train with the loss that the model computes, in place of the task's, which is the same for most: for
+            models that add something of their own.
         **options: see `Learner`. `lr` is 5e-5 by default for weights that exist, 1e-3 for a configuration; `splitter`
             makes groups of embeddings, layers and head; `loss_func` is the task's.
 
@@ -93,7 +100,9 @@ def hf_learner(
         DataError: there is no model of that name, or in that folder.
         TypeError: an unknown argument, with the nearest known one.
     """
-    check_keywords(options, ["dls", "model", "task", "config", *LearnerOptions.__annotations__], "hf_learner")
+    check_keywords(
+        options, ["dls", "model", "task", "config", "own_loss", *LearnerOptions.__annotations__], "hf_learner"
+    )
     tokenize = _tokenize(dls)
     chosen = task_for(dls) if task is None else task
     is_new = _is_config(model)
@@ -106,9 +115,13 @@ def hf_learner(
         options.setdefault("lr", _FINE_TUNING_LR)
     if options.get("loss_func") is None:
         options["loss_func"] = chosen.loss(dls)
+    if own_loss:
+        options["cbs"] = [OwnLoss(), *as_list(options.get("cbs"))]
+        dls = dls.with_tfms([LabelsForModel()])
     kind: type[HFLearner] = chosen.network.learner  # type: ignore[attr-defined]  # noted beside each builder
     learn = kind(dls, adapted, **options)
     learn.model_recipe = _recipe(adapted, chosen)
+    learn.model_tfms = [LabelsForModel()] if own_loss else []
     return learn
 
 
@@ -187,6 +200,10 @@ def _recipe(model: HFModel, task: HFTask) -> Any:
     if getattr(transformers, name, None) is not type(inner):
         return None
     arguments: dict[str, Any] = {"model_class": name, "config": as_data(inner.config), "outputs": model.outputs}
+    if inner is not hf_model:
+        arguments["adapter"] = adapter_as_data(hf_model)
+        if arguments["adapter"] is None:
+            return None
     return task.network, arguments
 
 

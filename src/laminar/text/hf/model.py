@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from laminar.core.errors import ConfigError, DataError, require
 from laminar.core.recipe import builder
+from laminar.text.hf.adapters import with_adapter
 
 __all__ = ["HFModel", "hf_network", "too_long", "without_adapters"]
 
@@ -35,11 +36,10 @@ class HFModel(nn.Module):
         super().__init__()
         self.hf_model, self.outputs = hf_model, outputs
         inner = without_adapters(hf_model)
-        taken = inspect.signature(inner.forward).parameters.values()
-        self._names = frozenset(one.name for one in taken if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY))
+        self._names = _taken_by_name(type(inner))
         self.max_length = _n_positions(inner)
-        has_adapters = inner is not hf_model
-        self.trained = frozenset(id(p) for p in hf_model.parameters() if p.requires_grad) if has_adapters else None
+        trained = frozenset(name for name, parameter in hf_model.named_parameters() if parameter.requires_grad)
+        self.trained = None if inner is hf_model else trained  # of a model with adapters, these and the head alone
 
     @property
     def config(self) -> Any:
@@ -85,6 +85,18 @@ def too_long(length: int, limit: int) -> str:
     )
 
 
+def _taken_by_name(kind: type) -> frozenset[str]:
+    """What the ``forward`` of a class of models takes by name; where it hands everything on, that of its base class."""
+    names: frozenset[str] = frozenset()
+    for one in kind.__mro__:
+        if "forward" in vars(one):
+            found = inspect.signature(vars(one)["forward"]).parameters.values()
+            names |= {p.name for p in found if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)} - {"self"}
+            if "input_ids" in names or not any(p.kind is p.VAR_KEYWORD for p in found):
+                break
+    return names
+
+
 def _n_positions(hf_model: nn.Module) -> int | None:
     """How many tokens a model has learned positions for; None if it counts without a table."""
     for name, module in hf_model.named_modules():
@@ -123,8 +135,7 @@ def hf_network(
     made = kind.config_class.from_dict({name: part for name, part in config.items() if name not in _NOT_TAKEN})
     model: Any = kind(made).to(torch.float32)
     if adapter is not None:
-        peft = require("peft", "hf", "a model with adapters")
-        model = peft.get_peft_model(model, peft.LoraConfig(**adapter))
+        model = with_adapter(model, adapter)
     return HFModel(model, outputs)
 
 

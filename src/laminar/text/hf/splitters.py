@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from typing import Any
 
@@ -38,7 +39,8 @@ def hf_layer_splitter(model: nn.Module) -> Groups:
 def _parts(model: nn.Module) -> tuple[list[nn.Parameter], Groups, list[nn.Parameter]]:
     """The parameters of embeddings, of each layer, and of the head."""
     hf_model: Any = getattr(model, "hf_model", model)
-    trained = getattr(model, "trained", None)
+    names = getattr(model, "trained", None)
+    trained = {id(p) for name, p in hf_model.named_parameters() if names is None or name in names}
     base = _base(hf_model)
     stacks = _stacks(base)
     seen: set[int] = set()
@@ -46,18 +48,15 @@ def _parts(model: nn.Module) -> tuple[list[nn.Parameter], Groups, list[nn.Parame
     def take(named: Iterable[tuple[str, nn.Parameter]]) -> list[nn.Parameter]:
         taken = []
         for _, parameter in named:
-            if id(parameter) not in seen and (trained is None or id(parameter) in trained):
+            if id(parameter) not in seen and id(parameter) in trained:
                 taken.append(parameter)
             seen.add(id(parameter))
         return taken
 
     in_layers = {id(p) for stack in stacks for p in stack.parameters()}
     outside = [(name, p) for name, p in base.named_parameters() if id(p) not in in_layers]
-    first = [name for name, _ in base.named_parameters()]
-    begin = next(
-        (i for i, name in enumerate(first) if id(dict(base.named_parameters())[name]) in in_layers), len(first)
-    )
-    before = set(first[:begin])
+    order = [(name, id(p) in in_layers) for name, p in base.named_parameters()]
+    before = {name for name, _ in itertools.takewhile(lambda pair: not pair[1], order)}
     embeddings = take((name, p) for name, p in outside if name in before or _is_embedding(name))
     depth = max((len(stack) for stack in stacks), default=0)
     layers = [

@@ -16,7 +16,7 @@ from laminar.core.types import TensorBase, plain
 from laminar.data.labels import ColReader
 from laminar.data.orders import SortedDL
 from laminar.text.columns import Columns, check_texts, column_texts, columns_of, plain_texts
-from laminar.text.hf.inputs import WORD_IDS, EncodedTexts, TokenizedText
+from laminar.text.hf.inputs import WORD_IDS, EncodedTexts, TokenizedText, Words
 from laminar.text.hf.tokenizer import HFTokenizer
 from laminar.text.tokenizing import read_text
 
@@ -55,7 +55,11 @@ class TextFields(ItemTransform):
 
     def column_of(self, frame: Any) -> list[Any]:
         """The texts of all rows of a data frame."""
-        columns = [column_texts(frame, column) for column in columns_of(self.text_cols)]
+        names = columns_of(self.text_cols)
+        cells = [frame.iloc[:, name] if isinstance(name, int) else frame[name] for name in names]
+        if len(cells) == 1 and holds_words(cells[0]):
+            return list(cells[0])
+        columns = [column_texts(frame, column) for column in names]
         return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
 
 
@@ -152,9 +156,14 @@ class HFTokenize(ItemTransform):
             raise DataError(f"the text {describe(x)} has no tokens")
         return text
 
-    def decodes(self, x: TokenizedText) -> TitledStr:
-        """The text; the two of a pair with a stroke between them."""
+    def decodes(self, x: TokenizedText) -> object:
+        """The text, or its words where these were given."""
         numbers = plain(x["input_ids"])
+        if WORD_IDS in x:
+            of_word: dict[int, list[int]] = {}
+            for number, word in zip(numbers.tolist(), plain(x[WORD_IDS]).tolist(), strict=True):
+                of_word.setdefault(word, []).append(number)
+            return Words(self.tokenizer.decode(of_word[word]).strip() for word in sorted(of_word) if word >= 0)
         if "attention_mask" in x:
             numbers = numbers[plain(x["attention_mask"]).bool()]
         return TitledStr(" ".join(self.tokenizer.decode(numbers.tolist()).split()))
@@ -178,6 +187,12 @@ class HFTokenize(ItemTransform):
                 "get_x=ColReader('text'); for lists of words, is_split_into_words=True."
             )
         return x
+
+
+def holds_words(cells: Any) -> bool:
+    """Whether a column holds lists of words, as its first cell tells."""
+    first = cells.iloc[0] if len(cells) else None
+    return not isinstance(first, str) and hasattr(first, "__len__")
 
 
 def _is_list_of_texts(x: Any) -> bool:
