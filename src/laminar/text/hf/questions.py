@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from laminar.core.errors import ConfigError, DataError, describe
-from laminar.core.titled import TitledStr
 from laminar.core.transform import ItemTransform
 from laminar.core.types import TensorBase
 from laminar.data.labels import ColReader
@@ -168,7 +167,7 @@ class HFTokenizeQuestion(HFTokenize):
         """The tokens of the first window of a question."""
         return x if isinstance(x, TokenizedText) else self.windows([as_question(x)])[0][0]
 
-    def decodes(self, x: TokenizedText) -> TitledStr:
+    def decodes(self, x: TokenizedText) -> object:
         """The question and the part of its context."""
         return super().decodes(x)
 
