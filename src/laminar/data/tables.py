@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,22 @@ __all__ = ["Columns", "block_of_columns", "block_of_labels", "check_columns", "r
 Columns = str | int | Sequence[str | int]
 
 
-def read_table(file: Path, header: int | str | None = "infer", delimiter: str | None = None) -> Any:
+def read_table(
+    file: Path,
+    header: int | str | None = "infer",
+    delimiter: str | None = None,
+    *,
+    quoting: int = csv.QUOTE_MINIMAL,
+    encoding: str = "utf-8",
+) -> Any:
     """Read a table of text, as `pandas.read_csv` does.
 
     Args:
         file: the table.
         header: number of the row with the names of the columns; None if there is none.
         delimiter: what stands between the cells; None for a comma.
+        quoting: how cells are quoted, one of `csv`'s constants.
+        encoding: of the file.
 
     Returns:
         A data frame.
@@ -35,12 +45,31 @@ def read_table(file: Path, header: int | str | None = "infer", delimiter: str | 
         raise DataError(f"there is no file {file}. Tables in that folder: {', '.join(there) or 'none'}.")
     pandas = require("pandas", "tabular", "reading a table")
     try:
-        return pandas.read_csv(file, header=header, sep="," if delimiter is None else delimiter)
+        return pandas.read_csv(
+            file, header=header, sep="," if delimiter is None else delimiter, quoting=quoting, encoding=encoding
+        )
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file} is not {encoding} text: {_place_of(file, encoding)}.") from error
     except (ValueError, OverflowError) as error:  # pandas' own errors and those of decoding are ValueErrors
         raise DataError(
-            f"{file} is no table of text in UTF-8, with {delimiter or 'commas'!r} between its cells: {error} Read it"
+            f"{file} is no table of text, with {delimiter or 'commas'!r} between its cells: {error} Read it"
             " with pandas.read_csv(..., encoding=..., sep=...) and pass the data frame to from_df."
         ) from error
+
+
+def _place_of(file: Path, encoding: str) -> str:
+    """Where the first line is that cannot be read, and how to read it; pandas knows the place in its buffer only."""
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                line.decode(encoding)
+            except UnicodeDecodeError as error:
+                return (
+                    f"line {number} has the byte {line[error.start]:#04x} behind {line[: error.start][-30:]!r}. Read "
+                    "it with its encoding, such as pandas.read_csv(..., encoding='latin-1'), and pass the data frame "
+                    "to from_df; from_csv of texts takes encoding= itself"
+                )
+    return "pass the table's encoding"
 
 
 def check_columns(df: Any, asked: Mapping[str, Columns | None]) -> None:

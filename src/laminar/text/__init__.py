@@ -14,7 +14,10 @@ from laminar.text.columns import (
     TextColumns,
 )
 from laminar.text.corpora import (
+    load_tokenized_csv,
+    tokenize_csv,
     tokenize_df,
+    tokenize_files,
     tokenize_folder,
     tokenize_texts,
 )
@@ -154,7 +157,10 @@ from laminar.text.words import (
 
 __all__ = [
     "tokenize_df",
+    "tokenize_csv",
+    "tokenize_files",
     "tokenize_folder",
+    "load_tokenized_csv",
     "tokenize_texts",
     "PretrainedTokenizer",
     "SubwordTokenizer",

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import csv
-import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
-from laminar.core.errors import DataError, check_keywords, require
 from laminar.core.transform import Transform
 from laminar.data.block import DataBlock
 from laminar.data.blocks import CategoryBlock
+from laminar.data.conventions import check_options, files_and_splitter, loaders_of, splitter_of_rows
 from laminar.data.labels import ColReader, parent_label
 from laminar.data.loaders import DataLoaders
 from laminar.data.options import UnseededLoadersOptions
 from laminar.data.sources import get_text_files
 from laminar.data.splits import Splitter
-from laminar.data.splitters import ColSplitter, GrandparentSplitter, RandomSplitter
-from laminar.data.tables import Columns, block_of_columns, check_columns
+from laminar.data.tables import Columns, block_of_columns, check_columns, read_table
 from laminar.text.blocks import TextBlock, TextBlockOptions
 from laminar.text.columns import TextColumns
 from laminar.text.rules import Rule
@@ -104,13 +102,10 @@ class TextDataLoaders(DataLoaders):
         """
         _check(options, "from_folder")
         block = _text_block(options, partial(Tokenizer.from_folder, path))
-        splitter: Any = options.get("splitter")
-        get_items: Any = get_text_files
-        if valid_pct is not None:
-            splitter = splitter or RandomSplitter(valid_pct, seed=seed)
-        elif splitter is None:
-            get_items = partial(get_text_files, folders=[train, valid])
-            splitter = GrandparentSplitter(train_name=train, valid_name=valid)
+        splitter: Splitter | None = options.get("splitter")
+        get_items: Callable[..., Any] = get_text_files
+        if splitter is None:
+            get_items, splitter = files_and_splitter(Path(path), get_text_files, train, valid, valid_pct, seed)
         labels: dict[str, Any] = {} if options.get("is_lm") else {"get_y": parent_label}
         dblock = DataBlock(
             _blocks(block, CategoryBlock(vocab=vocab), options),
@@ -156,15 +151,12 @@ class TextDataLoaders(DataLoaders):
         _check(options, "from_df")
         is_lm = bool(options.get("is_lm"))
         check_columns(df, {"text_col": text_col, "label_col": None if is_lm else label_col, "valid_col": valid_col})
-        splitter = options.get("splitter")
-        if splitter is None:
-            splitter = RandomSplitter(valid_pct, seed=seed) if valid_col is None else ColSplitter(valid_col)
         block = _text_block(options, partial(Tokenizer.from_df, text_col))
         labels: dict[str, Any] = {} if is_lm else {"get_y": ColReader(label_col, label_delim=label_delim)}
         dblock = DataBlock(
             _blocks(block, None if is_lm else y_block or block_of_columns(df, label_col, label_delim), options),
             get_x=TextColumns(text_col, options.get("mark_fields")),
-            splitter=splitter,
+            splitter=options.get("splitter") or splitter_of_rows(valid_pct, seed, valid_col),
             batch_tfms=options.get("batch_tfms"),
             **labels,
         )
@@ -191,21 +183,8 @@ class TextDataLoaders(DataLoaders):
             **options: arguments of `from_df`.
         """
         _check(options, "from_csv")
-        table = Path(path) / csv_fname
-        if not table.is_file():
-            there = sorted(file.name for file in table.parent.glob("*.csv"))
-            raise DataError(f"there is no file {table}. Tables in that folder: {', '.join(there) or 'none'}.")
-        pandas = require("pandas", "text", "from_csv")
         encoding = options.get("encoding", "utf-8")
-        try:
-            df = pandas.read_csv(
-                table, header=header, sep="," if delimiter is None else delimiter, quoting=quoting, encoding=encoding
-            )
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"{table} is not {encoding} text: {error.reason} at byte {error.start}. Pass its encoding, such as "
-                "encoding='latin-1'."
-            ) from error
+        df = read_table(Path(path) / csv_fname, header, delimiter, quoting=quoting, encoding=encoding)
         return cls.from_df(df, path, **options)
 
 
@@ -216,9 +195,8 @@ _OURS = (*_TOKENIZER, *_WORDS, "is_lm", "backwards", "text_vocab", "tok_tfm", "b
 
 def _check(options: TextLoadersOptions, method: str) -> None:
     """Refuse keywords that `method` does not know."""
-    own = [name for name in inspect.signature(getattr(TextDataLoaders, method)).parameters if name != "options"]
-    known = [*own, *(TextTableOptions if method == "from_csv" else TextLoadersOptions).__annotations__]
-    check_keywords(options, known, f"TextDataLoaders.{method}")
+    kind = TextTableOptions if method == "from_csv" else TextLoadersOptions
+    check_options(getattr(TextDataLoaders, method), options, kind)
 
 
 def _text_block(options: TextLoadersOptions, make_tokenizer: Callable[..., Tokenizer]) -> TextBlock:
@@ -242,5 +220,4 @@ def _blocks(block: TextBlock, y_block: Any, options: TextLoadersOptions) -> list
 
 
 def _loaders(dblock: DataBlock, source: Any, path: str | Path, options: TextLoadersOptions) -> DataLoaders:
-    others: Any = {name: value for name, value in options.items() if name not in _OURS}
-    return dblock.dataloaders(source, path=path, **others)
+    return loaders_of(dblock, source, path, options, _OURS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import Any
@@ -191,10 +192,26 @@ class SortedTextDL(SortedDL):
         if seq_len is not None:
             steps = Pipeline(options.get("before_batch")).transforms
             options["before_batch"] = [
-                Pad_Chunk(step.pad_idx, step.pad_first, seq_len) if isinstance(step, Pad_Chunk) else step
+                Pad_Chunk(step.pad_idx, step.pad_first, seq_len, step.max_words)
+                if isinstance(step, Pad_Chunk)
+                else step
                 for step in steps
             ]
         super().__init__(dataset, bs, **options)
+        self._tell_enormous_texts()
+
+    def _tell_enormous_texts(self) -> None:
+        """Warn of texts of which not all words are read."""
+        limit = next((step.max_words for step in self.before_batch if isinstance(step, Pad_Chunk)), None)
+        known = None if limit is None else text_lengths(self.dataset)
+        if known is None or not len(known) or known.max() <= limit:
+            return
+        warnings.warn(
+            f"{(known > limit).sum()} of {len(known)} texts have more than {limit:,} words (the longest, "
+            f"number {known.argmax()} of its split, has {known.max():,}): the last {limit:,} are read. For more, "
+            "pass before_batch=Pad_Chunk(max_words=...).",
+            stacklevel=2,
+        )
 
     def lengths(self) -> Sequence[float]:
         """The length of each text."""

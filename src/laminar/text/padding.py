@@ -86,7 +86,7 @@ class Pads(Transform):
         number = _PAD_IDX if self.pad_idx is None else self.pad_idx
         columns = list(zip(*samples, strict=True))
         for field in fields:
-            texts = [plain(text) for text in columns[field]]
+            texts = [self.shortened(plain(text)) for text in columns[field]]
             longest = max(map(len, texts))
             rows = texts[0].new_full((len(texts), longest), number)
             for row, text in zip(rows, texts, strict=True):
@@ -97,6 +97,10 @@ class Pads(Transform):
     def fields(self, sample: tuple[Any, ...]) -> list[int]:
         """Which parts of a sample are lengthened."""
         return [number for number, part in enumerate(sample) if isinstance(part, TensorText)]
+
+    def shortened(self, text: Tensor) -> Tensor:
+        """What is kept of a text: here, all."""
+        return text
 
     def fill(self, row: Tensor, text: Tensor) -> None:
         """Put a text into its row, which holds the padding."""
@@ -149,16 +153,24 @@ class Pad_Chunk(Pads):
         pad_idx: the number to lengthen with; None for that of the vocabulary's ``xxpad``.
         pad_first: put whole pieces before the text.
         seq_len: length of a piece.
+        max_words: words that are kept of a text, those at its end; None for all. All texts of a batch are lengthened
+            to the longest, so that one enormous text would take the memory of `bs` such texts.
 
     Raises:
-        ConfigError: pieces without length.
+        ConfigError: pieces without length, or no words.
     """
 
-    def __init__(self, pad_idx: int | None = None, pad_first: bool = True, seq_len: int = 72) -> None:
+    def __init__(
+        self, pad_idx: int | None = None, pad_first: bool = True, seq_len: int = 72, max_words: int | None = 50_000
+    ) -> None:
         super().__init__(pad_idx)
-        if seq_len < 1:
-            raise ConfigError(f"seq_len must be at least 1, got {seq_len}")
-        self.pad_first, self.seq_len = pad_first, seq_len
+        if seq_len < 1 or (max_words is not None and max_words < 1):
+            raise ConfigError(f"seq_len and max_words must be at least 1, got {seq_len} and {max_words}")
+        self.pad_first, self.seq_len, self.max_words = pad_first, seq_len, max_words
+
+    def shortened(self, text: Tensor) -> Tensor:
+        """The words at the end of a text."""
+        return text if self.max_words is None else text[-self.max_words :]
 
     def fill(self, row: Tensor, text: Tensor) -> None:
         """Where a piece begins."""

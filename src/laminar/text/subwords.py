@@ -16,7 +16,7 @@ from laminar.text.special_tokens import PAD, SPECIAL_TOKENS, UNK
 __all__ = ["PretrainedTokenizer", "SubwordTokenizer"]
 
 _SPACE = "▁"
-_BATCH = 1000
+_UNUSED_NUMBERS = 100_000  # that a vocabulary may have between its words
 
 
 @builder
@@ -105,7 +105,15 @@ def _loaded(trained: Any) -> tuple[Any, dict[str, str]]:
 
 def _read(tokenizers: Any, text: str, where: str) -> Any:
     with _told(where):
-        return tokenizers.Tokenizer.from_str(text)
+        tokenizer = tokenizers.Tokenizer.from_str(text)
+        numbers: dict[str, int] = tokenizer.get_vocab(with_added_tokens=True)
+    last = max(numbers, key=numbers.__getitem__, default="")
+    if numbers and numbers[last] > 2 * len(numbers) + _UNUSED_NUMBERS:
+        raise DataError(
+            f"{where} is damaged: its {len(numbers)} words are numbered up to {numbers[last]} ({last!r}), and a "
+            "network would have as many rows."
+        )
+    return tokenizer
 
 
 def _encoded(tokenizer: Any, texts: Iterable[str], **options: Any) -> Iterator[list[str]]:

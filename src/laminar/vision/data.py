@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
-from laminar.core.errors import DataError, check_keywords
 from laminar.core.transform import ItemTransform
 from laminar.data.block import DataBlock
 from laminar.data.blocks import CategoryBlock
+from laminar.data.conventions import check_options, files_and_splitter, loaders_of, splitter_of_rows
 from laminar.data.labels import ColReader, RegexLabeller, parent_label
 from laminar.data.loaders import DataLoaders
 from laminar.data.options import UnseededLoadersOptions
 from laminar.data.sources import get_image_files
-from laminar.data.splitters import ColSplitter, GrandparentSplitter, RandomSplitter
+from laminar.data.splitters import RandomSplitter
 from laminar.data.tables import Columns, block_of_columns, block_of_labels, check_columns, read_table
 from laminar.vision.blocks import ImageBlock
 from laminar.vision.images import PILBase, PILImage
@@ -103,12 +102,7 @@ class ImageDataLoaders(DataLoaders):
             DataError: a folder is missing or without pictures; the message tells what there is.
         """
         block = _block(options, "from_folder", CategoryBlock(vocab=vocab))
-        if valid_pct is None:
-            _check_splits(Path(path), train, valid)
-            get_items: Any = partial(get_image_files, folders=[train, valid])
-            splitter: Any = GrandparentSplitter(train_name=train, valid_name=valid)
-        else:
-            get_items, splitter = get_image_files, RandomSplitter(valid_pct, seed=seed)
+        get_items, splitter = files_and_splitter(Path(path), get_image_files, train, valid, valid_pct, seed)
         return _loaders(block(get_items=get_items, splitter=splitter, get_y=parent_label), path, path, options)
 
     @classmethod
@@ -216,9 +210,8 @@ class ImageDataLoaders(DataLoaders):
         check_columns(df, {"fn_col": fn_col, "label_col": label_col, "valid_col": valid_col})
         block = _block(options, "from_df", y_block or block_of_columns(df, label_col, label_delim))
         root = Path(path) if folder is None else Path(path) / folder
-        splitter = RandomSplitter(valid_pct, seed=seed) if valid_col is None else ColSplitter(valid_col)
         dblock = block(
-            splitter=splitter,
+            splitter=splitter_of_rows(valid_pct, seed, valid_col),
             get_x=ColReader(fn_col, pref=root, suff=suff),
             get_y=ColReader(label_col, label_delim=label_delim),
         )
@@ -299,25 +292,10 @@ def _block(options: ImageLoadersOptions, method: str, y_block: Any) -> Callable[
 
 def _check(options: ImageLoadersOptions, method: str) -> None:
     """Refuse keywords that `method` does not know."""
-    own = [name for name in inspect.signature(getattr(ImageDataLoaders, method)).parameters if name != "options"]
-    known = [*own, *(TableOptions if method == "from_csv" else ImageLoadersOptions).__annotations__]
-    check_keywords(options, known, f"ImageDataLoaders.{method}")
+    check_options(
+        getattr(ImageDataLoaders, method), options, TableOptions if method == "from_csv" else ImageLoadersOptions
+    )
 
 
 def _loaders(dblock: DataBlock, source: Any, path: str | Path, options: ImageLoadersOptions) -> DataLoaders:
-    ours = ("item_tfms", "batch_tfms", "img_cls")
-    others: Any = {name: value for name, value in options.items() if name not in ours}
-    return dblock.dataloaders(source, path=path, **others)
-
-
-def _check_splits(path: Path, train: str, valid: str) -> None:
-    """Tell somebody whose folders have other names what they are called."""
-    if not path.is_dir():
-        return  # get_image_files says it
-    there = sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    missing = [name for name in (train, valid) if name not in there]
-    if missing and there:
-        raise DataError(
-            f"{path} has no folder {' and no folder '.join(map(repr, missing))}; it has: {', '.join(there)}. Pass "
-            f"their names (train=, valid=); or, if these are the classes, valid_pct=0.2 to split at random."
-        )
+    return loaders_of(dblock, source, path, options, ("item_tfms", "batch_tfms", "img_cls"))
