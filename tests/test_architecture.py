@@ -61,6 +61,11 @@ def test_the_list_of_files_is_made_of_what_each_says_first() -> None:
     assert not silent, "say in the first line of the docstring, in a sentence, what the file is for"
 
 
+def test_a_file_can_be_held_in_the_head() -> None:
+    long = {file.name: len(lines_of(file)) for file in FILES if file.name not in LISTS}
+    assert {name: lines for name, lines in long.items() if lines >= LONGEST_FILE} == {}
+
+
 def test_lines_can_be_read() -> None:
     tables = ("|", "```")
     long = [line for line in TEXT.splitlines() if len(line) >= 130 and not line.startswith(tables)]
