@@ -87,7 +87,10 @@ class Watch:
         if not self.on:
             return
         name = str(args[0]) if args else ""
-        if event == "open" and not name.endswith((".py", ".pyc", ".so")):
+        imported = name.startswith(
+            (sys.prefix, sys.base_prefix, "/proc/")
+        )  # packages that are looked for the first time
+        if event == "open" and not imported and not name.endswith((".py", ".pyc", ".so")):
             self.seen.append(name)
         elif event in ("socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.system", "pickle.find_class"):
             self.seen.append(event)

@@ -178,7 +178,10 @@ class CheckpointFolder:
 
     def _folders(self) -> list[Path]:
         """The folders of checkpoints, the newest first; by their numbers, since clocks may be turned back."""
-        found = [path for path in self.path.glob("checkpoint-*") if self._number(path)]
+        try:
+            found = [path for path in self.path.iterdir() if self._number(path)]
+        except OSError:  # there is no such folder, or none that may be looked into
+            return []
         return sorted(found, key=self._number, reverse=True)
 
     def all(self) -> list[SavedTraining]:
