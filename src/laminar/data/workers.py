@@ -68,12 +68,14 @@ class Workers:
                     delivered += 1
                 return
             except (RuntimeError, OSError, EOFError) as error:  # what torch says of it, or what connected them
-                if not left:
-                    raise
                 if isinstance(error, ConnectionError | EOFError):
-                    _wait_for_an_end(self._processes)
+                    try:
+                        _wait_for_an_end(self._processes)
+                    except RuntimeError:  # torch tells of the death now, and not later, in the middle of something else
+                        if not left:
+                            raise
                 dead = _dead_of(self._processes)
-                if not dead:
+                if not left or not dead:
                     raise
             left -= 1
             self._loader = self._new_loader()
