@@ -24,7 +24,7 @@ PAGES = [
         "interpretation.md",
         "reliability.md",
     ],
-    *["export.md", "text.md", "huggingface_tasks.md"],
+    *["export.md", "text.md", "huggingface.md", "huggingface_tasks.md"],
 ]
 
 
