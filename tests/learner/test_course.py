@@ -4,11 +4,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from laminar.callbacks import Callback, GradientAccumulation, ParamScheduler, SchedLin, ShortEpochCallback
 from laminar.callbacks.progress import RowPrinter
 from laminar.core.errors import ConfigError, DataError
-from laminar.learner import Batches, Minutes
+from laminar.data import DataLoaders
+from laminar.learner import Batches, Learner, Minutes
 from laminar.learner.course import course_of
 
 
@@ -174,3 +176,28 @@ def test_lengths_that_are_none_are_told(make_learner) -> None:
         make_learner().fit(2.5)
     with pytest.raises(ConfigError, match="start_epoch=2 must be from 0 to n_epoch=1"):
         make_learner().fit(Batches(8), start_epoch=2)
+
+
+class Mistaken:
+    """A loader of three batches whose length is another."""
+
+    def __init__(self, says: int) -> None:
+        self.says = says
+
+    def __len__(self) -> int:
+        return self.says
+
+    def __iter__(self):
+        return iter([(torch.rand(4, 3), torch.rand(4, 1))] * 3)
+
+
+@pytest.mark.parametrize("says", [2, 8])
+def test_a_loader_that_gives_another_number_of_batches_than_it_says_is_warned_of(says) -> None:
+    learn = Learner(DataLoaders(Mistaken(says)), nn.Linear(3, 1), nn.MSELoss(), check=False)
+    with pytest.warns(UserWarning, match=rf"says len\(\) = {says} batches and gave 3: .* Mend its length"):
+        learn.fit(1)
+    assert len(learn.recorder.losses) == 3
+
+
+def test_a_loader_that_gives_what_it_says_is_not_warned_of() -> None:
+    Learner(DataLoaders(Mistaken(3)), nn.Linear(3, 1), nn.MSELoss()).fit(2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -89,7 +90,10 @@ class Course:
             done: how many were done before.
         """
         source = without_first(dl, done) if done and not keeps_place(dl) else dl
-        return source if self.n_iter(dl, epoch) else self._watching_for_the_end(dl, source, ends_at, done)
+        n_iter = self.n_iter(dl, epoch)
+        if n_iter:
+            return _as_many_as_said(dl, source, n_iter, done)
+        return self._watching_for_the_end(dl, source, ends_at, done)
 
     def _watching_for_the_end(
         self, dl: Any, source: Iterable[Any], ends_at: Callable[[int], None], done: int
@@ -259,6 +263,21 @@ class _ByTime(_Cut):
         super().load_state_dict(state)
         self._used = state["used"]
         self._begun = time.perf_counter() - state["used"]
+
+
+def _as_many_as_said(dl: Any, source: Iterable[Any], n_iter: int, done: int) -> Iterator[Any]:
+    """Pass batches on; warn where a loader gives another number of them than its length says."""
+    count = done
+    for batch in source:
+        count += 1
+        yield batch
+    if count != n_iter:
+        warnings.warn(
+            f"the loader {describe(dl)} says len() = {n_iter} batches and gave {count}: schedules went by the"
+            " first number, and what happens with an epoch's last batch happened at another or not at all. Mend its"
+            " length, or give it none: a loader without a length is read one batch ahead.",
+            stacklevel=2,
+        )
 
 
 def course_of(length: FitLength) -> Course:
