@@ -300,3 +300,8 @@ def test_a_vision_transformer_of_timms_is_made_for_the_pictures_and_predicts_the
     expected = learn.predict(picture)[2]
     loaded = load_learner(learn.export("vit.laminar"))
     torch.testing.assert_close(loaded.predict(picture)[2], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_channels_that_the_pictures_do_not_have_are_told(dls: DataLoaders) -> None:
+    with pytest.raises(ConfigError, match=r"n_in=4, but the pictures of these loaders have 3 channels"):
+        vision_learner(dls, xresnet_small, n_in=4)

@@ -108,6 +108,11 @@ def begin(
         weights, pretrained = pretrained, True
     channels, size = shape_of(dls)
     n_in = channels if n_in is None else n_in
+    if size is not None and 0 < n_in != channels:
+        raise ConfigError(
+            f"n_in={n_in}, but the pictures of these loaders have {channels} channels. Leave n_in out, or open them as "
+            "another kind (img_cls=PILImageBW has one channel)."
+        )
     n_out = int(dls.c) if n_out is None else n_out
     check_sizes(n_in, n_out)
     return Beginning(

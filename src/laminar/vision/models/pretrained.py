@@ -140,7 +140,7 @@ def find_weights(arch: Arch, weights: Weights = None) -> FoundWeights:
         return _download(arch, weights)
     if isinstance(weights, str):
         name = weights.rpartition(".")[2]
-        names = [] if offered is None else [*offered.__members__, "DEFAULT"]
+        names = [] if offered is None else list(offered.__members__)
         if offered is None or name not in names:
             raise WeightsError(
                 f"{arch_name(arch)} has no weights {weights!r}, only {names or 'none by name'}.{suggest(name, names)} "
