@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageEnhance
 from torch.utils.data import IterableDataset
 
-from laminar.core.errors import ConfigError
+from laminar.core.errors import ConfigError, DataError
 from laminar.data import (
     CategoryBlock,
     CheckReport,
@@ -26,6 +26,7 @@ from laminar.data import (
     get_image_files,
 )
 from laminar.vision import BBoxBlock, BBoxLblBlock, ImageBlock, MaskBlock, PointBlock
+from laminar.vision.crop import Resize
 from laminar.vision.images import PILImage
 
 SIDE = 24
@@ -58,7 +59,7 @@ def table() -> pd.DataFrame:
     picture(310).save(rows[310]["file"], format="PNG")  # another kind of file
     rows[410]["label"] = None  # no label
     rows[510]["weight"] = float("nan")  # no number
-    Image.new("L", (SIDE // 2, SIDE)).save(rows[610]["mask"])  # a mask of another size
+    Image.new("L", (SIDE // 2, SIDE)).save(rows[610]["mask"])  # a mask of another shape
     return pd.DataFrame(rows)
 
 
@@ -79,7 +80,7 @@ def test_seven_kinds_of_damage_among_a_thousand_files_are_all_named_in_one_pass(
         ("wrong ending", 310),
         ("bad target", 410),
         ("bad target", 510),
-        ("mask of other size", 610),
+        ("mask of other shape", 610),
     }
     assert {int(file.stem) for file in report.files("unreadable")} == {10, 110}
     missing = {int(Path(finding.name).stem): finding.message for finding in report.of("bad target")}
@@ -255,3 +256,22 @@ def test_items_that_are_not_known_by_number_cannot_be_checked(source: Any) -> No
 def test_a_check_shows_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     pictures_with_copies().check(n_workers=1)
     assert "10/10" in capsys.readouterr().out
+
+
+def test_a_turned_mask_is_told_apart_from_a_scaled_one_before_training(tmp_path: Path) -> None:
+    sizes = {"same": (24, 12), "half": (12, 6), "turned": (12, 24)}
+    for name, size in sizes.items():
+        picture(3).resize((24, 12)).save(tmp_path / f"{name}.jpg")
+        Image.new("L", size).save(tmp_path / f"{name}.png")
+    block = DataBlock(
+        (ImageBlock, MaskBlock(["a", "b"])),
+        getters=[lambda name: tmp_path / f"{name}.jpg", lambda name: tmp_path / f"{name}.png"],
+        splitter=IndexSplitter([0]),
+        item_tfms=Resize(8),
+    )
+    dls = block.dataloaders(list(sizes), bs=1, device="cpu", check=False)
+    found = {(finding.kind, finding.message) for finding in check(dls).findings}
+    assert ("mask of other size", "the mask is 12x6, the picture 24x12") in found
+    assert ("mask of other shape", "the mask is 12x24, the picture 24x12") in found
+    with pytest.raises(DataError, match=r"turned\.png is made for 12x24 .*turned\.jpg, has 24x12"):
+        list(dls.train)

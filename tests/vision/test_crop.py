@@ -359,3 +359,27 @@ def test_p_is_the_share_of_samples_that_are_turned_in_training_alone(make: Calla
     assert turned(0.0, 0) == turned(1.0, 1) == 0
     assert 0.15 < turned(0.4, 0) < 0.65
     assert turned(1.0, 0) > 0.75
+
+
+@pytest.mark.parametrize("transform", [Resize(24), RatioResize(24), RandomResizedCrop(24), Rotate(p=1.0)], ids=repr)
+def test_what_has_another_shape_than_its_picture_is_refused_with_both_sizes(transform: Callable[..., object]) -> None:
+    image, mask, points, *_ = sample(as_tensors=True)
+    transform((image, mask, points), split_idx=0)
+    turned = TensorPoint(plain(points), canvas_size=(WIDTH, HEIGHT))  # type: ignore[arg-type]
+    for wrong in (TensorMask(plain(mask).T), turned):  # type: ignore[arg-type]
+        with pytest.raises(DataError, match=r"is made for 40x60 .*has 60x40"):
+            transform((image, wrong), split_idx=0)
+
+
+@pytest.mark.parametrize("size", [(30, 20), (90, 60), (45, 31), (301, 200)])
+def test_a_mask_that_is_its_picture_scaled_and_rounded_is_cut_alike(size: tuple[int, int]) -> None:
+    image = PILImage.create(dotted())
+    image_out, mask_out = Resize(40)((image, PILMask.create(mask_of_dot().resize(size, 0))), split_idx=1)
+    picture, ids = tensors_of((image_out, mask_out))
+    assert centre_of(picture) == pytest.approx(centre_of(ids), abs=1.5)
+
+
+@pytest.mark.parametrize("transform", [RandomCrop(24), CropPad(24)], ids=repr)
+def test_unscaled_parts_need_masks_as_large_as_their_picture(transform: Callable[..., object]) -> None:
+    with pytest.raises(DataError, match=r"is made for 30x20 .*has 60x40.*Resize first"):
+        transform((PILImage.create(dotted()), PILMask.create(mask_of_dot().resize((30, 20), 0))))

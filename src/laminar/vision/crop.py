@@ -19,6 +19,7 @@ from laminar.core.coordinates import canvas_of, move
 from laminar.core.errors import DataError, describe
 from laminar.core.transform import RandTransform
 from laminar.core.types import TensorBBox, TensorImageBase, TensorMask, TensorPoint, plain
+from laminar.vision.aligned import check_shapes
 from laminar.vision.cutting import Cut, PadMode, cut_image, cut_tensor
 from laminar.vision.decoding import Resampling
 from laminar.vision.images import PILBase, PILMask
@@ -86,11 +87,17 @@ class _CutTransform(RandTransform):
     draws_in_validation = False
     pad_mode: PadMode
     resamples: Resamples
+    any_scale = True  # masks larger or smaller than their picture end up like it
     _sample_size: Size = (1, 1)
 
     def before_call(self, b: Any, split_idx: int | None) -> None:
-        """Draw the position; the size of the first picture serves points and boxes that do not know theirs."""
+        """Draw the position; the size of the first picture serves points and boxes that do not know theirs.
+
+        Raises:
+            DataError: there is no picture, or a mask, points or boxes of another shape.
+        """
         self._sample_size = first_size(b, self)
+        check_shapes(b, self, self.any_scale)
         self.draw(training=not split_idx and (self.p >= 1.0 or random.random() < self.p))
 
     def draw(self, training: bool) -> None:
@@ -266,6 +273,7 @@ class RandomCrop(_CutTransform):
         p: probability of a random place in training; the others are treated as in validation.
     """
 
+    any_scale = False
     pad_mode = PadMode.Zeros
     resamples = _SMOOTH
 
@@ -327,6 +335,7 @@ class CropPad(_CutTransform):
         pad_mode: what to fill with.
     """
 
+    any_scale = False
     deterministic = True
     resamples = _SMOOTH
 

@@ -9,9 +9,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from laminar.core.coordinates import canvas_of
 from laminar.core.types import TensorBBox, TensorImageBase, TensorMask, TensorPoint, plain
 from laminar.data.checking.examine import Facts, Surroundings, examine
 from laminar.vision import decoding
+from laminar.vision.aligned import same_shape
 from laminar.vision.images import PILBase, PILMask
 
 __all__: list[str] = []
@@ -64,6 +66,7 @@ def _mask(x: TensorMask, around: Surroundings) -> Facts:
 @examine.register
 def _points(x: TensorPoint, around: Surroundings) -> Facts:
     facts: Facts = examine(plain(x), around)
+    _check_canvas(facts, x, around)
     _check_inside(facts, plain(x), x, around, "points")
     return facts
 
@@ -77,6 +80,7 @@ def _boxes(x: TensorBBox, around: Surroundings) -> Facts:
     turned = int((corners[..., 2:] <= corners[..., :2]).any(-1).sum())
     if turned:
         facts.troubles.append(("empty box", f"{turned} of {len(corners)} boxes have no area"))
+    _check_canvas(facts, x, around)
     _check_inside(facts, corners.reshape(-1, 2, 2), x, around, "corners of boxes")
     return facts
 
@@ -99,7 +103,16 @@ def _check_mask(facts: Facts, ids: Tensor, around: Surroundings) -> None:
             facts.troubles.append(("outside codes", message))
     picture = around.picture_size
     if picture is not None and facts.size != picture:
-        facts.troubles.append(("mask of other size", f"the mask is {_size(facts.size)}, the picture {_size(picture)}"))
+        kind = "mask of other size" if facts.size and same_shape(facts.size, picture) else "mask of other shape"
+        facts.troubles.append((kind, f"the mask is {_size(facts.size)}, the picture {_size(picture)}"))
+
+
+def _check_canvas(facts: Facts, x: TensorPoint | TensorBBox, around: Surroundings) -> None:
+    """Points or boxes that say they are of a picture of another shape."""
+    canvas, picture = canvas_of(x), around.picture_size
+    if canvas is not None and picture is not None and not same_shape((canvas[1], canvas[0]), picture):
+        message = f"they are of a picture {_size((canvas[1], canvas[0]))}, the picture is {_size(picture)}"
+        facts.troubles.append(("positions of other shape", message))
 
 
 def _check_inside(facts: Facts, places: Tensor, x: TensorPoint | TensorBBox, around: Surroundings, what: str) -> None:

@@ -14,6 +14,7 @@ from laminar.core.errors import ConfigError, DataError, describe
 from laminar.core.random import rand_per_item, uniform_per_item
 from laminar.core.transform import RandTransform, Transform
 from laminar.core.types import TensorBBox, TensorImageBase, TensorMask, TensorPoint, plain
+from laminar.vision.aligned import check_shapes
 from laminar.vision.cutting import PadMode
 from laminar.vision.homography import Size, map_positions, resample
 
@@ -121,8 +122,13 @@ class MovingTransform(BatchTransform):
         self.split_idx = None if self.size is not None else type(self).split_idx
 
     def before_call(self, b: Any, split_idx: int | None) -> None:
-        """Look at the first picture of the batch, then draw; in validation nothing is random."""
+        """Look at the first picture of the batch, then draw; in validation nothing is random.
+
+        Raises:
+            DataError: there is no picture, or a mask, points or boxes of another shape.
+        """
         n = self._look_at(b)
+        check_shapes(b, self)
         if split_idx:
             self.rest_state(n)
         else:

@@ -20,7 +20,8 @@ _COPIES = ("same file", "same bytes", "looks the same")
 KINDS = (
     *("unreadable", "bad target", "left out", "not a number", "label occurs once", "wrong ending", "rare mode"),
     *(*_COPIES, *(f"{kind}, other split" for kind in _COPIES)),
-    *("outside codes", "mask of other size", "outside the picture", "empty box"),
+    *("outside codes", "mask of other size", "mask of other shape", "positions of other shape"),
+    *("outside the picture", "empty box"),
 )  # of ours; types of users may have others
 
 _SHOWN = 10  # findings of a kind that are listed when a report is printed
