@@ -1,5 +1,7 @@
 """From pictures and masks to a network that draws masks."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,13 @@ from laminar.core.types import TensorMask
 from laminar.data.glyphs import make_glyph_scenes
 from laminar.data.loaders import DataLoaders
 from laminar.data.normalize import Normalize
+from laminar.learner.learner import Learner
 from laminar.learner.loading import load_learner
 from laminar.metrics import DiceMulti, foreground_acc
 from laminar.nn.blocks import NormType
 from laminar.vision import SegmentationDataLoaders, xresnet_small
+from laminar.vision.learner import vision_learner
+from laminar.vision.models.timm_networks import timm_arch
 from laminar.vision.unet import unet_learner
 
 CODES = ["background", "glyph"]
@@ -78,3 +83,24 @@ def test_a_u_net_from_scratch_is_trained_whole_and_normalised_by_the_data(scenes
     learn: Any = unet_learner(scenes, body, pretrained=False, n_out=2, y_range=(0.0, 1.0), self_attention=True)
     assert all(parameter.requires_grad for parameter in learn.model.parameters())
     assert learn.model(torch.rand(1, 3, 21, 30)).shape == (1, 2, 21, 30)
+
+
+def wide_views(pretrained: bool = False) -> nn.Module:
+    """A network whose second layer wants more pixels than small pictures have."""
+    body = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.Conv2d(4, 4, 31, stride=2))
+    return nn.Sequential(body, nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)))
+
+
+@pytest.mark.parametrize("make", [unet_learner, vision_learner])
+def test_pictures_that_a_body_cannot_be_run_on_are_refused_with_sizes_that_it_takes(
+    scenes: DataLoaders, make: Callable[..., Learner]
+) -> None:
+    with pytest.raises(ConfigError, match=r"wide_views cannot be run on pictures of 48x48 .*64x64.*Resize\(64\)"):
+        make(scenes, wide_views, pretrained=False, n_out=2)
+
+
+def test_a_body_of_one_scale_is_refused_for_that_and_not_for_the_size_of_pictures(scenes: DataLoaders) -> None:
+    pytest.importorskip("timm")
+    small = {"img_size": 64, "depth": 1}  # 48 pixels are no multiple of 32-pixel patches
+    with pytest.raises(ConfigError, match="two scales at least"):
+        unet_learner(scenes, partial(timm_arch("vit_tiny_patch16_224"), patch_size=32, **small), pretrained=False)

@@ -14,13 +14,16 @@ from laminar.core.errors import ConfigError, check_keywords
 from laminar.core.types import TensorImageBase
 from laminar.data.normalize import Normalize
 from laminar.learner.learner import Learner, LearnerOptions
-from laminar.vision.models.body import Arch, Cut, arch_name, body_splitter, create_body, named_arch
+from laminar.vision.models.body import MEASURED_SIZES, Arch, Cut, arch_name, body_splitter, create_body, named_arch
+from laminar.vision.models.measuring import on_meta
 from laminar.vision.models.pretrained import PretrainedBody, Weights, pretrained_body
+from laminar.vision.models.scales import check_scales
 from laminar.vision.models.timm_networks import TIMM_PREFIX, TimmBody
 
 __all__ = [
     "Beginning",
     "begin",
+    "check_runs",
     "check_order",
     "check_sizes",
     "found_body",
@@ -80,6 +83,7 @@ def begin(
     cut: Cut,
     n_in: int | None,
     n_out: int | None,
+    scales: bool = False,
 ) -> Beginning:
     """Check and sort the arguments of a learner function, ask the data what is not said, and make the body.
 
@@ -94,9 +98,11 @@ def begin(
         cut: where to cut.
         n_in: channels of the pictures.
         n_out: outputs.
+        scales: features at several scales are needed.
 
     Raises:
-        ConfigError: the arguments are in another order, or neither they nor the data say what is needed.
+        ConfigError: the arguments are in another order, neither they nor the data say what is needed, or the body does
+            not take pictures of this size.
         TypeError: an unknown argument.
         WeightsError: the weights cannot be found, or do not fit.
     """
@@ -115,11 +121,14 @@ def begin(
         )
     n_out = int(dls.c) if n_out is None else n_out
     check_sizes(n_in, n_out)
+    found = found_body(arch, pretrained, weights, cut, n_in, size, scales)
+    if size is not None:
+        check_runs(found.body, arch_name(arch), n_in, size)
     return Beginning(
         dls,
         arch,
         cut,
-        found_body(arch, pretrained, weights, cut, n_in, size),
+        found,
         n_in,
         n_out,
         {key: value for key, value in options.items() if key in of_model.__annotations__},
@@ -137,14 +146,54 @@ def check_sizes(n_in: int, n_out: int) -> None:
         raise ConfigError(f"a network needs at least one channel and one output, got n_in={n_in} and n_out={n_out}")
 
 
+def check_runs(body: nn.Module, name: str, n_in: int, size: tuple[int, int]) -> None:
+    """Refuse pictures that a body cannot be run on but others can: too small ones, or sides that it does not divide.
+
+    Args:
+        body: pictures to features; nothing is computed.
+        name: of its architecture, for the message.
+        n_in: channels of the pictures.
+        size: height and width of the pictures.
+
+    Raises:
+        ConfigError: with the sizes that do.
+    """
+    failure = _failure(body, n_in, size)
+    fitting = [side for side in MEASURED_SIZES if failure and not _failure(body, n_in, (side, side))]
+    if failure and fitting:
+        raise ConfigError(
+            f"{name} cannot be run on pictures of {size[0]}x{size[1]} pixels ({failure}). It can on "
+            f"{' or '.join(f'{side}x{side}' for side in fitting)}: item_tfms=Resize({fitting[0]})."
+        ) from failure
+
+
+def _failure(body: nn.Module, n_in: int, size: tuple[int, int]) -> Exception | None:
+    try:
+        on_meta(body, torch.empty(1, n_in, *size, device="meta"))
+    except (RuntimeError, ValueError, AssertionError) as error:
+        return error
+    return None
+
+
 def found_body(
-    arch: Arch, pretrained: bool, weights: Weights, cut: Cut, n_in: int, size: tuple[int, int] | None = None
+    arch: Arch,
+    pretrained: bool,
+    weights: Weights,
+    cut: Cut,
+    n_in: int,
+    size: tuple[int, int] | None = None,
+    scales: bool = False,
 ) -> PretrainedBody:
-    """The body of `arch`, with weights if they are wanted, for pictures of `size` if it must be told."""
+    """The body of `arch`, with weights if they are wanted, for pictures of `size` if it must be told.
+
+    With `scales`, one of timm's that has features at one scale only is refused, whatever the size.
+    """
     if pretrained or weights is not None:
         found = pretrained_body(arch, weights, n_in, cut)
     else:
         found = PretrainedBody(create_body(arch, n_in, cut), None, None, pretrained=False)
+    if scales:
+        check_scales(found.body)
     if size is not None and isinstance(found.body, TimmBody):
         found.body.fit_to(size)
     return found

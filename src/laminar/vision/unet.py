@@ -142,6 +142,7 @@ def unet_learner(
         cut=cut,
         n_in=n_in,
         n_out=n_out,
+        scales=True,
     )
     model = DynamicUnet(start.found.body, start.n_out, init=init, **start.model_options)
     return learner_around(model, start, unet_network, normalize, channels_last)

@@ -13,7 +13,9 @@ from laminar.vision.models.body import MEASURED_SIZES, body_groups
 from laminar.vision.models.measuring import channels_in, on_meta
 from laminar.vision.models.timm_networks import TimmBody, TimmScales
 
-__all__ = ["BodyScales", "channels_of_scales", "with_scales"]
+__all__ = ["BodyScales", "channels_of_scales", "check_scales", "with_scales"]
+
+_ONE_SCALE = "a U-Net needs features at two scales at least, and this body gives one (as do plain vision transformers)"
 
 _SHRINKS = 1.4  # a side that gets smaller by less has only lost its border, as in convolutions without padding
 _CHANNELS_LAST = [0, 2, 3, 1]
@@ -101,6 +103,16 @@ def with_scales(encoder: nn.Module) -> nn.Module:
     return BodyScales(encoder) if in_order and isinstance(encoder, nn.Sequential) else encoder
 
 
+def check_scales(body: nn.Module) -> None:
+    """Refuse one of timm's networks that has features at one scale, before anything is asked of its input.
+
+    Raises:
+        ConfigError: it has.
+    """
+    if isinstance(body, TimmBody) and len(body.last_of_scales()) < 2:
+        raise ConfigError(_ONE_SCALE)
+
+
 def channels_of_scales(encoder: nn.Module, size: int) -> list[tuple[int, float]]:
     """Channels of the feature maps of `encoder`, the finest first, and how many times smaller than the picture each is.
 
@@ -109,7 +121,7 @@ def channels_of_scales(encoder: nn.Module, size: int) -> list[tuple[int, float]]
         size: side of the picture to measure with, pixels.
 
     Raises:
-        ConfigError: it gives something else.
+        ConfigError: it gives something else, or features at one scale only.
     """
     out = on_meta(encoder, torch.empty(1, channels_in(encoder), size, size, device="meta"))
     if not isinstance(out, list | tuple) or not all(isinstance(part, Tensor) and part.ndim == 4 for part in out):
@@ -118,4 +130,6 @@ def channels_of_scales(encoder: nn.Module, size: int) -> list[tuple[int, float]]
             "(nn.Sequential; cut= takes a function from the network to them), or a module that gives a list of feature "
             "maps, the finest first."
         )
+    if len(out) < 2:
+        raise ConfigError(_ONE_SCALE)
     return [(int(part.shape[1]), size / part.shape[2]) for part in out]

@@ -131,6 +131,18 @@ class TimmBody(nn.Module):
             ) from error
         self.size = size
 
+    def last_of_scales(self) -> list[int]:
+        """Which of the feature maps that the network tells is the last of its size, for each size.
+
+        Raises:
+            ConfigError: it tells none.
+        """
+        if not hasattr(self.model, "forward_intermediates"):
+            raise ConfigError(f"timm's {type(self.model).__name__} does not tell what it finds at each scale")
+        method = _Method(self.model, "forward_intermediates", **_AS_PICTURES)
+        found = on_meta(method, _picture(self.model, self.size))
+        return sorted({part.shape[2]: number for number, part in enumerate(found)}.values())
+
     def layer_groups(self) -> list[list[nn.Parameter]]:
         """Early and late layers, by the order of layers that timm tells."""
         named = dict(self.model.named_parameters())
@@ -161,12 +173,8 @@ class TimmScales(nn.Module):
     def __init__(self, body: TimmBody) -> None:
         super().__init__()
         model: Any = body.model
-        if not hasattr(model, "forward_intermediates"):
-            raise ConfigError(f"timm's {type(model).__name__} does not tell what it finds at each scale")
         self.body = body
-        found = on_meta(_Method(model, "forward_intermediates", **_AS_PICTURES), _picture(model, body.size))
-        last_of_size = {part.shape[2]: number for number, part in enumerate(found)}
-        self.numbers = sorted(last_of_size.values())
+        self.numbers = body.last_of_scales()
         model.prune_intermediate_layers(self.numbers, prune_norm=True, prune_head=True)
 
     def forward(self, x: Tensor) -> list[Tensor]:

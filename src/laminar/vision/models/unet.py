@@ -199,19 +199,12 @@ def _scales(encoder: nn.Module, img_size: tuple[int, int] | None) -> list[tuple[
     failure: Exception | None = None
     for size in sizes:
         try:
-            found = channels_of_scales(encoder, size)
-            break
+            return channels_of_scales(encoder, size)
         except ConfigError:
             raise
         except (RuntimeError, ValueError, AssertionError) as error:
             failure = error
-    else:
-        raise ConfigError(f"the encoder cannot be run on a picture of {sizes[-1]} pixels: {failure}") from failure
-    if len(found) < 2:
-        raise ConfigError(
-            "a U-Net needs features at two scales at least, and this body gives one (as do plain vision transformers)"
-        )
-    return found
+    raise ConfigError(f"the encoder cannot be run on a picture of {sizes[-1]} pixels: {failure}") from failure
 
 
 def _resized(x: Tensor, like: Tensor) -> Tensor:
