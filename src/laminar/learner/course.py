@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from laminar.core.errors import ConfigError, DataError, describe
 from laminar.core.lengths import Batches, FitLength, Minutes
+from laminar.data.loader import DataLoader
 from laminar.learner.places import keeps_place, place_of, without_first
 
 __all__ = ["FROM_THE_BEGINNING", "Course", "Start", "course_of", "length_of"]
@@ -92,7 +93,10 @@ class Course:
         source = without_first(dl, done) if done and not keeps_place(dl) else dl
         n_iter = self.n_iter(dl, epoch)
         if n_iter:
-            return _as_many_as_said(dl, source, n_iter, done)
+            knows = isinstance(
+                dl, DataLoader
+            )  # its length is right but for items that are left out, and told elsewhere
+            return source if knows else _as_many_as_said(dl, source, n_iter, done)
         return self._watching_for_the_end(dl, source, ends_at, done)
 
     def _watching_for_the_end(

@@ -25,6 +25,7 @@ NETWORKS = {
     "efficientnet_v2_s": 64,
     "googlenet": 64,
     "inception_v3": 96,
+    "maxvit_t": 224,
     "mnasnet1_0": 64,
     "mobilenet_v2": 64,
     "mobilenet_v3_small": 64,

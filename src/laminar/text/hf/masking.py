@@ -45,8 +45,10 @@ def mask_tokens(
     Raises:
         ConfigError: `share` is out of range.
 
-    >>> mask_tokens(np.arange(5, 11), 4, 11, np.random.default_rng(2), share=0.4, special=[5])
-    (array([ 5,  4,  7,  8,  4, 10]), array([-100,    6, -100, -100,    9, -100]))
+    >>> inputs, targets = mask_tokens(np.arange(5, 105), 4, 105, np.random.default_rng(2), share=0.4, special=[5])
+    >>> hidden = targets != -100
+    >>> bool((inputs[~hidden] == np.arange(5, 105)[~hidden]).all()), int(inputs[0])
+    (True, 5)
     """
     if not 0 < share < 1:
         raise ConfigError(f"the share of masked tokens is between 0 and 1, got {share}")
