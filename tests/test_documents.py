@@ -63,7 +63,7 @@ def test_the_figures_of_the_readme_are_those_of_the_page_of_benchmarks() -> None
     cells = {
         cell
         for row in re.findall(r"^\|(.+)\|$", (ROOT / "docs" / "benchmarks.md").read_text("utf-8"), re.MULTILINE)
-        for cell in re.findall(r"\+?[\d.]+", row)
+        for cell in re.findall(r"\+?[\d.,]+", row)
     }
     assert numbers
     assert [number for number in numbers if number not in cells] == []
