@@ -36,6 +36,7 @@ class CompactNames(Sequence[Any]):
         encoded = [os.fspath(name).encode(*_CODING) for name in names]
         self.ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
         self.text = b"".join(encoded)
+        self._made: tuple[int, Any] = (-1, None)  # the last one: inputs and targets ask for it one after another
 
     def __len__(self) -> int:
         return len(self.ends) - 1
@@ -47,8 +48,12 @@ class CompactNames(Sequence[Any]):
         number = index + len(self) if index < 0 else index
         if not 0 <= number < len(self):
             raise IndexError(f"number {index} of {len(self)} names")
-        name = self.text[self.ends[number] : self.ends[number + 1]].decode(*_CODING)
-        return name if self.kind is str else self.kind(name)
+        made_for, name = self._made
+        if made_for != number:
+            text = self.text[self.ends[number] : self.ends[number + 1]].decode(*_CODING)
+            name = text if self.kind is str else self.kind(text)
+            self._made = number, name
+        return name
 
     @property
     def nbytes(self) -> int:

@@ -25,6 +25,7 @@ from laminar.core.random import item_random
 from laminar.data.bad_items import BadItem, Origin
 from laminar.data.collation import collate
 from laminar.data.items import item_at, name_of
+from laminar.data.passing import packed, unpacked
 
 __all__ = ["BatchRequest", "Fetched", "Fetcher", "SkipItemException", "WorkerFailure"]
 
@@ -60,10 +61,17 @@ class Fetched:
     items: Sequence[int]
     bad: tuple[BadItem, ...] = ()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _received, (packed(self.batch), self.items, self.bad)
+
     def pin_memory(self, device: Any = None) -> Fetched:
         """The same with all tensors in page-locked memory; torch's loader calls it."""
         batch = apply(lambda part: part.pin_memory() if isinstance(part, Tensor) else part, self.batch)
         return Fetched(batch, self.items, self.bad)
+
+
+def _received(batch: Any, items: Sequence[int], bad: tuple[BadItem, ...]) -> Fetched:
+    return Fetched(unpacked(batch), items, bad)
 
 
 class WorkerFailure:

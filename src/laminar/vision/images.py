@@ -192,11 +192,19 @@ class PILBase(Image.Image):
 
     def pixels(self) -> Pixels:
         """A copy of the pixels, ``[height, width]`` or ``[height, width, channels]``, that may be written to."""
-        waiting = self._undecoded
-        decoded = None if waiting is None else whole_jpeg(waiting.source, waiting.header, waiting.mode)
-        if decoded is not None:
-            return decoded  # nothing is kept: mostly this is the only time
+        decoded = self.decoded()
+        return self._loaded_pixels() if decoded is None else decoded.permute(1, 2, 0).contiguous().numpy()
+
+    def _loaded_pixels(self) -> Pixels:
         return np.array(self) if self._pixels is None else self._pixels.copy()
+
+    def decoded(self) -> Tensor | None:
+        """The pixels straight from the file, ``[channels, height, width]``; None where Pillow holds or decodes them.
+
+        Nothing is kept: mostly this is the only time they are asked for.
+        """
+        waiting = self._undecoded
+        return None if waiting is None else whole_jpeg(waiting.source, waiting.header, waiting.mode)
 
     def resized(self, size: tuple[int, int], box: Box | None = None, resample: int | None = None) -> Self:
         """Crop to `box` and scale to `size` in one resampling, decoding no more of the file than that needs.
@@ -347,11 +355,16 @@ def _channels_last(data: Tensor | np.ndarray) -> np.ndarray:
 
 
 def image2tensor(image: Image.Image) -> Tensor:
-    """The pixels as ``[channels, height, width]``, a view of one copy in the order height, width, channels.
+    """The pixels as ``[channels, height, width]``, in memory in the order height, width, channels.
 
     8-bit pictures stay uint8; 16-bit ones become float32 of 0 to 1, so that no value is lost.
     """
-    pixels = image.pixels() if isinstance(image, PILBase) else np.array(image)  # a copy that may be written to
+    if not isinstance(image, PILBase):
+        pixels = np.array(image)  # a copy, which may be written to
+    elif (decoded := image.decoded()) is not None:
+        return decoded
+    else:
+        pixels = image._loaded_pixels()
     if image.mode.startswith("I"):
         pixels = pixels.astype(np.float32) / 65535
     elif pixels.dtype == np.bool_:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from laminar.vision.decoding import (
@@ -66,14 +67,14 @@ def cut_jpeg(
     reducible = (box[2] - box[0]) >= 2 * size[0] and (box[3] - box[1]) >= 2 * size[1]
     pixels = None
     if not reducible and scales_by_torch(size, box, resample):
-        pixels = _decoded(source, header, mode)
+        pixels = whole_jpeg(source, header, mode)
     if pixels is None:
         return None
     left, top, right, bottom = whole_box(box)
     return scale_pixels(pixels[:, top:bottom, left:right].permute(1, 2, 0).contiguous(), size, resample)
 
 
-def whole_jpeg(source: Source, header: Header, mode: str | None) -> Pixels | None:
+def whole_jpeg(source: Source, header: Header, mode: str | None) -> Tensor | None:
     """Decode a file in full.
 
     Args:
@@ -82,21 +83,17 @@ def whole_jpeg(source: Source, header: Header, mode: str | None) -> Pixels | Non
         mode: mode that will be wanted.
 
     Returns:
-        uint8 ``[height, width, 3]``; None where Pillow has to do it, see `cut_jpeg`.
+        uint8 ``[3, height, width]``; None where Pillow has to do it, see `cut_jpeg`.
     """
-    pixels = _decoded(source, header, mode)
-    return None if pixels is None else pixels.permute(1, 2, 0).contiguous().numpy()
-
-
-def _decoded(source: Source, header: Header, mode: str | None) -> Tensor | None:
-    """uint8 ``[3, height, width]``, or None."""
     if (header.format, mode, header.orientation) != ("JPEG", "RGB", 1) or header.mode not in ("RGB", "L"):
         return None
     decode_jpeg = decoder()
     if decode_jpeg is None:
         return None
     try:
-        pixels: Tensor = decode_jpeg(content_of(source), mode="RGB")
+        # Of bytes, torchcodec would make a tensor itself, which takes longer than decoding a small picture.
+        content = torch.frombuffer(bytearray(content_of(source)), dtype=torch.uint8)
+        pixels: Tensor = decode_jpeg(content, mode="RGB")
     except RuntimeError:
         return None  # Pillow will say what is wrong with the file
     return pixels
