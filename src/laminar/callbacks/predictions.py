@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ class GatherPredsCallback(Callback):
         with_items: keep the number of each item.
         with_preds: keep the predictions.
         with_targs: keep the targets.
+        act: what makes predictions of a batch's raw outputs; None keeps these.
     """
 
     order = 100
@@ -37,9 +39,10 @@ class GatherPredsCallback(Callback):
         with_items: bool = False,
         with_preds: bool = True,
         with_targs: bool = True,
+        act: Callable[[Any], Any] | None = None,
     ) -> None:
         self.with_input, self.with_loss, self.with_items = with_input, with_loss, with_items
-        self.with_preds, self.with_targs = with_preds, with_targs
+        self.with_preds, self.with_targs, self.act = with_preds, with_targs, act
         self._forget()
 
     def _forget(self) -> None:
@@ -63,7 +66,8 @@ class GatherPredsCallback(Callback):
         if items is not None:
             self._items.append(items)
         if self.with_preds:
-            self._preds.append(to_detach(learn.pred))
+            raw = to_detach(learn.pred)
+            self._preds.append(raw if self.act is None else self.act(raw))
         if self.with_targs:
             self._targets.append(to_detach(learn.yb))
         if self.with_input:
@@ -86,7 +90,7 @@ class GatherPredsCallback(Callback):
 
     @property
     def preds(self) -> Any:
-        """All predictions, in the structure in which the model returns them."""
+        """All predictions, in the structure in which the model returns them; items of different sizes as a list."""
         return to_concat(self._preds) if self._preds else None
 
     @property

@@ -90,12 +90,12 @@ def get_preds(
     """Predict everything in `dl`; see `Learner.get_preds`. What `saving` writes is not kept in memory."""
     saving = saving or SavePredsCallback()
     saved_preds, saved_targets = saving.save_preds is not None, saving.save_targs is not None
-    gather = GatherPredsCallback(with_input, with_loss, with_items, not saved_preds, not saved_targets)
     read = saving.act = act or for_each_output(activation_of(learn.loss_func))
+    gather = GatherPredsCallback(with_input, with_loss, with_items, not saved_preds, not saved_targets, read)
     learn._evaluate(dl, [*as_list(cbs), gather, *([saving] if saved_preds or saved_targets else [])])
     if gather.preds is None and saving.preds is None:
         raise ConfigError("there was nothing to predict: the loader gave no batch.")
-    preds = saving.preds if saving.preds is not None else read(gather.preds)
+    preds = saving.preds if saving.preds is not None else gather.preds
     result = [gather.inputs] if with_input else []
     result += [preds, saving.targets if saved_targets else gather.targets]
     if with_decoded:

@@ -56,7 +56,8 @@ class Predicting(Fitting, Switches):
             with_input: return the inputs, first.
             with_decoded: return the decisions too: classes, where predictions are probabilities.
             with_loss: return the loss of each item.
-            act: what makes predictions of raw outputs, instead of the loss's own activation.
+            act: what makes predictions of a batch's raw outputs, instead of the loss's own activation. Memory holds
+                what it returns: ``act=lambda scores: scores.argmax(-1)`` keeps decisions alone.
             cbs: callbacks for this pass only.
             with_items: return the number of each item in its data set, last: items that are skipped are not predicted.
             save_preds: folder to write predictions into, a file for each batch; in their place, and that of decisions,

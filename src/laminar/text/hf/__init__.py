@@ -24,18 +24,19 @@ from laminar.text.hf.splitters import hf_layer_splitter, hf_splitter
 from laminar.text.hf.tasks import HFTask, SequenceClassification, register_task
 from laminar.text.hf.text_scores import ChrF, SacreBLEU, TextScore, WriteTexts
 from laminar.text.hf.token_classification import TokenCategoryBlock, TokenClassification, TokenTags, WordTags
+from laminar.text.hf.token_loss import TokenCrossEntropyLoss
 from laminar.text.hf.tokenizer import HFTokenizer
 from laminar.text.hf.tokenizing import HFPad, HFTextDL, HFTokenize, TextFields
 from laminar.text.hf.writing import HFWritingLearner, HFWrittenBlock, SequenceToSequence
 
 __all__ = [
-    "AddPrefix", "Answer", "AnswerF1", "AnswerSpanLoss", "CausalLanguageModel", "ChrF", "EntityF1",
-    "EntityPrecision", "EntityRecall", "ExactMatch", "Filled", "HFAnswerLearner", "HFBlockDL", "HFCausalLearner",
-    "HFDataLoaders", "HFLanguageBlock", "HFLearner", "HFLoadersOptions", "HFMaskedLearner", "HFModel", "HFPad",
-    "HFQuestionBlock", "HFQuestionDL", "HFTableOptions", "HFTask", "HFTextBlock", "HFTextDL", "HFTokenize",
-    "HFTokenizer", "HFWritingLearner", "HFWrittenBlock", "MaskedLanguageModel", "OwnLoss", "Question",
-    "QuestionAnswering", "QuestionFields", "SacreBLEU", "SequenceClassification", "SequenceToSequence",
-    "TextFields", "TextScore", "TokenAccuracy", "TokenCategoryBlock", "TokenClassification", "TokenTags",
+    "AddPrefix", "Answer", "AnswerF1", "AnswerSpanLoss", "CausalLanguageModel", "ChrF", "EntityF1", "EntityPrecision",
+    "EntityRecall", "ExactMatch", "Filled", "HFAnswerLearner", "HFBlockDL", "HFCausalLearner", "HFDataLoaders",
+    "HFLanguageBlock", "HFLearner", "HFLoadersOptions", "HFMaskedLearner", "HFModel", "HFPad", "HFQuestionBlock",
+    "HFQuestionDL", "HFTableOptions", "HFTask", "HFTextBlock", "HFTextDL", "HFTokenize", "HFTokenizer",
+    "HFWritingLearner", "HFWrittenBlock", "MaskedLanguageModel", "OwnLoss", "Question", "QuestionAnswering",
+    "QuestionFields", "SacreBLEU", "SequenceClassification", "SequenceToSequence", "TextFields", "TextScore",
+    "TokenAccuracy", "TokenCategoryBlock", "TokenClassification", "TokenCrossEntropyLoss", "TokenTags",
     "TokenizedText", "WordTags", "Words", "WriteTexts", "entities_of", "hf_layer_splitter", "hf_learner",
     "hf_splitter", "register_task",
 ]  # fmt: skip

@@ -11,13 +11,14 @@ from torch import Tensor
 from laminar.core.errors import ConfigError, DataError
 from laminar.core.recipe import builder
 from laminar.nn.calling import call_model, evaluating
-from laminar.nn.losses import CrossEntropyLossFlat, LossFunction
+from laminar.nn.losses import LossFunction
 from laminar.text.hf.generating import sampling_options, write_on
 from laminar.text.hf.learner import HFLearner
 from laminar.text.hf.model import HFModel, hf_network
 from laminar.text.hf.packing import MaskedTokens, NextTokens, mask_token
 from laminar.text.hf.splitters import hf_splitter
 from laminar.text.hf.tasks import HFTask, register_task
+from laminar.text.hf.token_loss import TokenCrossEntropyLoss
 
 __all__ = [
     "CausalLanguageModel",
@@ -202,7 +203,7 @@ class CausalLanguageModel(HFTask):
 
     def loss(self, dls: Any) -> LossFunction:
         """Cross entropy of each token's successor."""
-        return CrossEntropyLossFlat()
+        return TokenCrossEntropyLoss()
 
     def check(self, model: Any, dls: Any) -> None:
         """Refuse a model that sees what comes next."""
@@ -222,7 +223,7 @@ class MaskedLanguageModel(HFTask):
 
     def loss(self, dls: Any) -> LossFunction:
         """Cross entropy of masked tokens."""
-        return CrossEntropyLossFlat()
+        return TokenCrossEntropyLoss()
 
 
 register_task(NextTokens, CausalLanguageModel)

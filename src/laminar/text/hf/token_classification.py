@@ -17,9 +17,10 @@ from laminar.core.types import TensorBase, plain
 from laminar.data.blocks import TransformBlock
 from laminar.data.outputs import get_c
 from laminar.data.vocab import CategoryMap
-from laminar.nn.losses import CrossEntropyLossFlat, LossFunction
+from laminar.nn.losses import LossFunction
 from laminar.text.hf.inputs import WORD_IDS, TokenizedText
 from laminar.text.hf.tasks import HFTask, named_classes, register_task
+from laminar.text.hf.token_loss import TokenCrossEntropyLoss
 from laminar.text.hf.tokenizing import IGNORED, TokenTargets, tokenize_of
 
 __all__ = [
@@ -28,7 +29,6 @@ __all__ = [
     "TensorWordTags",
     "TokenCategoryBlock",
     "TokenClassification",
-    "TokenCrossEntropyLoss",
     "TokenTags",
     "WordTags",
 ]
@@ -168,18 +168,6 @@ def TokenCategoryBlock(vocab: Sequence[str] | None = None, label_all_tokens: boo
         label_all_tokens: a word's tag is to be learned for all tokens of it, not for the first alone.
     """
     return TransformBlock(type_tfms=TagWords(vocab), item_tfms=AlignTags(label_all_tokens))
-
-
-class TokenCrossEntropyLoss(CrossEntropyLossFlat):
-    """Cross entropy of each token's tag, but for those that have none; it reads texts of several lengths, too."""
-
-    def activation(self, out: Any) -> Any:
-        """Probabilities."""
-        return [self.activation(one) for one in out] if isinstance(out, list) else super().activation(out)
-
-    def decodes(self, out: Any) -> Any:
-        """The likeliest tags."""
-        return [self.decodes(one) for one in out] if isinstance(out, list) else super().decodes(out)
 
 
 class TokenClassification(HFTask):

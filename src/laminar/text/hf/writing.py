@@ -17,13 +17,14 @@ from laminar.core.types import plain
 from laminar.data.blocks import TransformBlock
 from laminar.data.collation import first_items
 from laminar.learner.inference import evaluation_loader
-from laminar.nn.losses import CrossEntropyLossFlat, LossFunction
+from laminar.nn.losses import LossFunction
 from laminar.text.hf.generating import write
 from laminar.text.hf.inputs import TokenizedText
 from laminar.text.hf.learner import HFLearner
 from laminar.text.hf.model import HFModel, hf_network
 from laminar.text.hf.splitters import hf_splitter
 from laminar.text.hf.tasks import HFTask, register_task
+from laminar.text.hf.token_loss import TokenCrossEntropyLoss
 from laminar.text.hf.tokenizer import HFTokenizer, as_tokenizer
 from laminar.text.hf.tokenizing import IGNORED, HFPad, TokenTargets
 from laminar.text.showing import TextTable, show_text_results
@@ -280,7 +281,7 @@ class SequenceToSequence(HFTask):
 
     def loss(self, dls: Any) -> LossFunction:
         """Cross entropy of each token after the true ones before it."""
-        return CrossEntropyLossFlat()
+        return TokenCrossEntropyLoss()
 
     def check(self, model: Any, dls: Any) -> None:
         """Refuse a model without a decoder of its own."""
