@@ -60,7 +60,7 @@ def check_contract(learn: TrainingLoop, metrics: Sequence[Any]) -> None:
     try:
         batch = few_items(learn.dls[0])
         if batch is not None:
-            _check_batch(learn, batch, metrics)
+            _check_some(learn, batch, metrics)
     finally:
         set_random_states(**random_states)
 
@@ -127,6 +127,18 @@ def _first(batch: Any) -> Any:
     if isinstance(batch, Tensor):
         return batch[:_FEW]
     return type(batch)(_first(part) for part in batch) if type(batch) in (tuple, list) else batch
+
+
+def _check_some(learn: TrainingLoop, batch: Any, metrics: Sequence[Any]) -> None:
+    """Look at a few items; or, if the model refuses them, may keep a state for each row, at a whole batch."""
+    try:
+        _check_batch(learn, batch, metrics)
+    except RuntimeError:
+        loader = learn.dls[0]
+        n, bs = _items_and_bs(loader)
+        if learn.get_cb(ModelResetter) is None or not hasattr(loader, "peek") or min(n or 1, bs or 1) <= _FEW:
+            raise
+        _check_batch(learn, loader.peek(range(min(n or 1, bs or 1))), metrics)
 
 
 def _check_batch(learn: TrainingLoop, batch: Any, metrics: Sequence[Any]) -> None:

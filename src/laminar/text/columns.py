@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from laminar.data.labels import ColReader
 from laminar.data.transforms import Getter
 from laminar.text.special_tokens import FLD
 
-__all__ = ["JoinColumns", "TextColumns", "check_texts", "column_texts", "columns_of", "plain_texts"]
+__all__ = ["JoinColumns", "TextColumns", "check_texts", "column_read_by", "column_texts", "columns_of", "plain_texts"]
 
 Columns = str | int | Sequence[str | int]
 
@@ -149,6 +150,16 @@ class JoinColumns(Getter):
         return together
 
 
+def column_read_by(step: Any) -> str | int | None:
+    """The column that a step reads, as it is, out of a row; None if it does something else."""
+    reader = step.getter if type(step) is Getter else getattr(step, "enc", None) or step
+    if isinstance(reader, attrgetter):
+        names = reader.__reduce__()[1]
+        return str(names[0]) if len(names) == 1 and "." not in names[0] else None
+    plainly = isinstance(reader, ColReader) and not (reader.pref or reader.suff or reader.label_delim)
+    return reader.cols if plainly and isinstance(reader.cols, str | int) else None
+
+
 def plain_texts(items: Any, steps: Sequence[Any], text_cols: Columns | None = None) -> Sequence[Any] | None:
     """What `steps` make of all `items`, read a column at a time; None if these steps can only be taken one by one.
 
@@ -161,11 +172,13 @@ def plain_texts(items: Any, steps: Sequence[Any], text_cols: Columns | None = No
         return items if not steps and isinstance(items, Sequence) else None
     if not steps:
         return None if text_cols is None else column_texts(items, text_cols)
-    last = steps[-1].getter if type(steps[-1]) is Getter else steps[-1]
+    column = column_read_by(steps[-1])
     if len(steps) == 1:
-        read = getattr(last, "column_of", None)
-        return None if read is None else read(items)
+        read = getattr(steps[0].getter if type(steps[0]) is Getter else steps[0], "column_of", None)
+        if read is not None:
+            return read(items)  # type: ignore[no-any-return]  # a list of texts
+        return column_texts(items, column) if column in items.columns else None
     join = steps[0]
-    if len(steps) == 2 and isinstance(join, JoinColumns) and getattr(last, "cols", None) == join.tok_text_col:
+    if len(steps) == 2 and isinstance(join, JoinColumns) and column == join.tok_text_col:
         return column_texts(items, join.text_cols, join.mark_fields)
     return None

@@ -191,6 +191,14 @@ class SubwordTokenizer:
         fresh.train_from_iterator((marks.sub("", text) for text in texts), trainer=trainer)
         return type(self)(self.vocab_sz, self.model, self.special_toks, fresh.to_str())
 
+    def setup(self, texts: Iterable[str]) -> None:
+        """Learn from texts, if nothing has been learned yet; a data set does so by itself.
+
+        Args:
+            texts: the texts, as they are: no rules are applied.
+        """
+        self.__setstate__(self.trained_on(texts).__getstate__())
+
     @property
     def vocab(self) -> list[str]:
         """The parts, number i is part i."""
@@ -210,7 +218,7 @@ class SubwordTokenizer:
     def _ready(self) -> Any:
         if self._fitted is None:
             raise ConfigError(
-                "SubwordTokenizer has learned no parts yet: put it into a data set, or call trained(texts)"
+                "SubwordTokenizer has learned no parts yet: put it into a data set, or call setup(texts)"
             )
         return self._fitted
 

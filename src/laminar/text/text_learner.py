@@ -50,7 +50,9 @@ class TextLearner(Learner):
 
     Args:
         dls: loaders of texts.
-        model: a language model or a classifier, of `get_language_model` or `get_text_classifier`.
+        model: a language model or a classifier, of `get_language_model` or `get_text_classifier`; or a recurrent one of
+            your own, with a ``reset()`` that forgets, that returns its output and, for the penalties, the activations
+            before and after dropout.
         alpha: penalty on large activations (see `RNNRegularizer`); None for 2 with recurrent networks, else none.
         beta: penalty on activations that change quickly; None for 1 with recurrent networks, else none.
         backwards: whether the texts are read backwards.
@@ -68,12 +70,12 @@ class TextLearner(Learner):
         **options: Unpack[LearnerOptions],
     ) -> None:
         check_keywords(options, [*_OWN, *LearnerOptions.__annotations__], type(self).__name__)
-        if not isinstance(model, SequentialRNN):
+        if not callable(getattr(model, "reset", None)):
             raise ConfigError(
-                f"{type(self).__name__} is for models of get_language_model and get_text_classifier, got"
-                f" {type(model).__name__}. For any other: Learner(dls, model)."
+                f"{type(self).__name__} is for models of get_language_model and get_text_classifier, and for your own"
+                f" with a reset() that forgets; got {type(model).__name__}. For any other: Learner(dls, model)."
             )
-        usual = _PENALTIES if encoder_of(model).recurrent else (0.0, 0.0)
+        usual = (0.0, 0.0) if isinstance(model, SequentialRNN) and not encoder_of(model).recurrent else _PENALTIES
         penalties = rnn_cbs(usual[0] if alpha is None else alpha, usual[1] if beta is None else beta)
         self.backwards = backwards
         options["cbs"] = [*penalties, *as_list(options.get("cbs"))]
@@ -168,7 +170,11 @@ class TextLearner(Learner):
 
     @property
     def _text_model(self) -> SequentialRNN:
-        assert isinstance(self.model, SequentialRNN), "checked when the learner was made"
+        if not isinstance(self.model, SequentialRNN):
+            raise ConfigError(
+                f"{type(self.model).__name__} has no encoder that could be taken out: only models of get_language_model"
+                " and get_text_classifier have. learn.save and learn.load take whole models."
+            )
         return self.model
 
     def _file(self, file: str | Path) -> Path:

@@ -14,7 +14,7 @@ from laminar.core.errors import DataError, check_keywords, describe
 from laminar.core.titled import TitledStr
 from laminar.core.transform import Transform
 from laminar.data.cache import cache_folder, made_once
-from laminar.text.columns import Columns, TextColumns, check_texts, plain_texts
+from laminar.text.columns import Columns, JoinColumns, TextColumns, check_texts, column_read_by, plain_texts
 from laminar.text.fingerprint import digest_of_texts, digests, fingerprint
 from laminar.text.known import KnownTexts, keys_of
 from laminar.text.rules import Rule
@@ -23,6 +23,7 @@ from laminar.text.tokens import Lexicon, Tokens, TokenStore
 
 __all__ = ["Tokenizer", "TokenizerOptions"]
 
+_JOINED = "text"  # the column that stands for all columns with text
 _WORTH_KEEPING = 1 << 23  # characters; below, tokenizing anew takes a second
 
 
@@ -125,6 +126,7 @@ class Tokenizer(Transform):
 
     def setups(self, items: object) -> None:
         """Tokenize all items; what cannot be tokenized says so now."""
+        self._join_columns(items)
         texts = self.texts_of(items)
         if texts is None:
             return
@@ -141,6 +143,16 @@ class Tokenizer(Transform):
                 f"{len(empty)} of {len(texts)} texts have no tokens, the first is number {empty[0]}: "
                 f"{describe(texts[empty[0]])}. Leave them out, or use rules that begin a text with a token (lowercase)."
             )
+
+    def _join_columns(self, items: Any) -> None:
+        """Give rows a column ``text``, where the step before reads one that the data frame lacks: it is to hold the
+        text of our columns, as users of fastai write it (``[attrgetter("text"), Tokenizer.from_df("title")]``).
+        """
+        steps, frame = getattr(getattr(items, "tfms", None), "transforms", None), getattr(items, "items", None)
+        if self.text_cols is None or not steps or column_read_by(steps[-1]) != _JOINED:
+            return
+        if hasattr(frame, "columns") and _JOINED not in frame.columns:
+            steps.insert(0, JoinColumns(self.text_cols, _JOINED, self.mark_fields))
 
     def _train(self, texts: Sequence[Any]) -> None:
         """Let the tokenizer learn from texts; the one that was given stays as it is."""
