@@ -192,9 +192,7 @@ def test_models_of_ones_own_with_a_state() -> None:
     nums = tensor([number % 10 for number in range(1600)])
     seqs = [(nums[i : i + sl], nums[i + 1 : i + sl + 1]) for i in range(0, len(nums) - sl - 1, sl)]
     cut = int(len(seqs) * 0.8)
-    dls = DataLoaders.from_dsets(
-        chunks(seqs[:cut], bs), chunks(seqs[cut:], bs), bs=bs, drop_last=True, shuffle=False
-    )
+    dls = DataLoaders.from_dsets(chunks(seqs[:cut], bs), chunks(seqs[cut:], bs), bs=bs, drop_last=True, shuffle=False)
 
     def loss_func(inp, targ):
         return F.cross_entropy(inp.view(-1, 10), targ.view(-1))

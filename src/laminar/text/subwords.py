@@ -217,9 +217,7 @@ class SubwordTokenizer:
 
     def _ready(self) -> Any:
         if self._fitted is None:
-            raise ConfigError(
-                "SubwordTokenizer has learned no parts yet: put it into a data set, or call setup(texts)"
-            )
+            raise ConfigError("SubwordTokenizer has learned no parts yet: put it into a data set, or call setup(texts)")
         return self._fitted
 
     def __getstate__(self) -> dict[str, Any]:
