@@ -152,12 +152,13 @@ class JoinColumns(Getter):
 
 def column_read_by(step: Any) -> str | int | None:
     """The column that a step reads, as it is, out of a row; None if it does something else."""
-    reader = step.getter if type(step) is Getter else getattr(step, "enc", None) or step
+    reader: object = step.getter if type(step) is Getter else getattr(step, "enc", None) or step
     if isinstance(reader, attrgetter):
         names = reader.__reduce__()[1]
         return str(names[0]) if len(names) == 1 and "." not in names[0] else None
-    plainly = isinstance(reader, ColReader) and not (reader.pref or reader.suff or reader.label_delim)
-    return reader.cols if plainly and isinstance(reader.cols, str | int) else None
+    if not isinstance(reader, ColReader) or reader.pref or reader.suff or reader.label_delim:
+        return None
+    return reader.cols if isinstance(reader.cols, str | int) else None
 
 
 def plain_texts(items: Any, steps: Sequence[Any], text_cols: Columns | None = None) -> Sequence[Any] | None:
@@ -177,7 +178,7 @@ def plain_texts(items: Any, steps: Sequence[Any], text_cols: Columns | None = No
         read = getattr(steps[0].getter if type(steps[0]) is Getter else steps[0], "column_of", None)
         if read is not None:
             return read(items)  # type: ignore[no-any-return]  # a list of texts
-        return column_texts(items, column) if column in items.columns else None
+        return column_texts(items, column) if column is not None and column in items.columns else None
     join = steps[0]
     if len(steps) == 2 and isinstance(join, JoinColumns) and column == join.tok_text_col:
         return column_texts(items, join.text_cols, join.mark_fields)

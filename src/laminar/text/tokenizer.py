@@ -151,7 +151,7 @@ class Tokenizer(Transform):
         steps, frame = getattr(getattr(items, "tfms", None), "transforms", None), getattr(items, "items", None)
         if self.text_cols is None or not steps or column_read_by(steps[-1]) != _JOINED:
             return
-        if hasattr(frame, "columns") and _JOINED not in frame.columns:
+        if _JOINED not in getattr(frame, "columns", [_JOINED]):
             steps.insert(0, JoinColumns(self.text_cols, _JOINED, self.mark_fields))
 
     def _train(self, texts: Sequence[Any]) -> None:
