@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from laminar.callbacks.model_output import ModelOutput
 from laminar.callbacks.rnn import ModelResetter, RNNCallback
-from laminar.core.device import tensors_in
+from laminar.core.device import apply, tensors_in
 from laminar.core.errors import ConfigError, DataError, describe
 from laminar.core.seed import get_random_states, set_random_states
 from laminar.learner.course import length_of
@@ -124,9 +124,7 @@ def few_items(loader: Any) -> Any:
 
 def _first(batch: Any) -> Any:
     """The first few items of a batch."""
-    if isinstance(batch, Tensor):
-        return batch[:_FEW]
-    return type(batch)(_first(part) for part in batch) if type(batch) in (tuple, list) else batch
+    return apply(lambda part: part[:_FEW] if isinstance(part, Tensor) and part.ndim else part, batch)
 
 
 def _check_some(learn: TrainingLoop, batch: Any, metrics: Sequence[Any]) -> None:

@@ -13,7 +13,7 @@ from tests.text.hf.tiny import CONFIGS, bert_config, rows
 from laminar.core.errors import ConfigError, MissingExtraError
 from laminar.learner.loading import load_learner
 from laminar.text.hf import HFDataLoaders, hf_layer_splitter, hf_learner, hf_splitter
-from laminar.text.hf.model import hf_network
+from laminar.text.hf.network import hf_network
 
 
 def loaders(df, tokenizer, **options):
@@ -62,6 +62,16 @@ def test_groups_are_embeddings_layers_and_head(name):
     heads = [p for module in ("classifier", "score") for p in getattr(model, module, torch.nn.Module()).parameters()]
     assert heads
     assert all(id(p) in in_head for p in heads)
+
+
+def test_a_head_is_a_group_of_its_own_where_the_base_is_no_part_of_the_model():
+    model = transformers.T5ForQuestionAnswering(
+        transformers.T5Config(vocab_size=9, d_model=8, d_kv=4, d_ff=8, num_layers=2, num_heads=2)
+    )
+    embeddings, layers, head = hf_splitter(model)
+    assert {id(p) for p in head} == {id(p) for p in model.qa_outputs.parameters()}
+    assert len(hf_layer_splitter(model)) == 4
+    assert len(embeddings) + len(layers) + len(head) == len(list(model.parameters()))
 
 
 def test_the_models_own_loss_is_trained_where_it_is_asked_for(df, bert_tokenizer, tmp_path):

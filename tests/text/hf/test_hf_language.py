@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from tests.text.hf.tiny import CONFIGS, bert_config, rows
+from tests.text.hf.tiny import CONFIGS, Stop, bert_config, rows
 
-from laminar.callbacks import Callback, Checkpoint
+from laminar.callbacks import Checkpoint
 from laminar.core.errors import ConfigError, DataError
 from laminar.core.types import plain
 from laminar.data import ColReader, DataBlock, RandomSplitter
@@ -167,17 +167,6 @@ def test_results_show_what_is_said_behind_masks_alone(bert_tokenizer, capsys):
     assert table.columns == ["text", "text_", "prediction"]
     assert all(len(true.split(", ")) == len(said.split(", ")) for _, true, said in table.rows)
     assert "[MASK]" in capsys.readouterr().out
-
-
-class Stop(Callback):
-    """Ends the process, as it were, after some batches."""
-
-    def __init__(self, at):
-        self.at = at
-
-    def after_batch(self):
-        if self.training and self.train_iter == self.at:
-            raise KeyboardInterrupt
 
 
 def test_masked_training_goes_on_to_the_bit(bert_tokenizer, tmp_path):

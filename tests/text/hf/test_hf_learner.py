@@ -147,8 +147,51 @@ def test_what_does_not_fit_is_told(df, bert_tokenizer):
         hf_learner(dls, torch.nn.Linear(1, 1))
     with pytest.raises(TypeError, match="Did you mean 'metrics'"):
         hf_learner(dls, bert_config(), metric=accuracy)
-    with pytest.raises(DataError, match="no model for sequence classification can be made"):
-        hf_learner(dls, "no/such/folder")
+
+
+def test_a_model_for_another_task_is_told(df, bert_tokenizer):
+    dls = loaders(df, bert_tokenizer)
+    for kind in (transformers.BertForTokenClassification, transformers.BertLMHeadModel):
+        with pytest.raises(
+            ConfigError, match=rf"for sequence classification, and {kind.__name__} is .* something else"
+        ):
+            hf_learner(dls, kind(bert_config()))
+    with pytest.raises(
+        ConfigError, match=r"BertModel returns last_hidden_state.* has no head for sequence classification"
+    ):
+        hf_learner(dls, transformers.BertModel(bert_config()))
+    with pytest.raises(ConfigError, match="no model for sequence classification with a MarianConfig"):
+        hf_learner(dls, transformers.MarianConfig())
+
+
+def test_a_folder_that_is_no_model_says_what_it_holds(df, bert_tokenizer, tmp_path):
+    (tmp_path / "notes.txt").write_text("")
+    with pytest.raises(DataError, match=r"no model for sequence .* it has no config\.json\. It holds: notes\.txt"):
+        hf_learner(loaders(df, bert_tokenizer), tmp_path)
+    with pytest.raises(DataError, match=r"no tokenizer in the folder .* no tokenizer\.json .* It holds: notes\.txt"):
+        loaders(df, tmp_path)
+    with pytest.raises(DataError, match=r"it is a file\. Pass the folder"):
+        loaders(df, tmp_path / "notes.txt")
+    with pytest.raises(DataError, match="no such folder"):
+        hf_learner(loaders(df, bert_tokenizer), "no/such/folder")
+
+
+def test_a_tokenizer_may_tell_more_kinds_of_text_apart_than_the_model(df, bert_tokenizer):
+    pairs = loaders(df.assign(other=df.text), bert_tokenizer, text_col=["text", "other"])
+    model = transformers.RobertaConfig(**{**CONFIGS["roberta"]().to_dict(), "vocab_size": 100})
+    assert hf_learner(pairs, model).get_preds()[0].shape == (4, 2)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_model_without_a_token_to_pad_with_is_told_the_tokenizers_and_exported(df, bert_tokenizer, tmp_path):
+    learn = hf_learner(loaders(df, bert_tokenizer, path=tmp_path), CONFIGS["llama"]())
+    assert learn.hf_model.config.pad_token_id == bert_tokenizer.pad_token_id
+    together, alone = learn.get_preds()[0][0], learn.predict(learn.dls.valid_ds.items.text.iloc[0])[2]
+    assert torch.allclose(together, alone, atol=1e-5), "padding counts for nothing"
+    learn.export("llama.laminar")
+    loaded = load_learner(tmp_path / "llama.laminar")
+    assert torch.allclose(loaded.predict(df.text[0])[2], learn.predict(df.text[0])[2], atol=1e-6)
+    assert loaded.hf_model.config.pad_token_id == bert_tokenizer.pad_token_id
 
 
 def test_texts_longer_than_the_model_takes_are_cut_as_asked_or_refused(df, bert_tokenizer):

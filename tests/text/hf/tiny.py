@@ -8,6 +8,8 @@ import pandas as pd
 import transformers
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
+from laminar.callbacks import Callback
+
 WORDS = {"science": ["star", "cell", "probe", "theory"], "sport": ["match", "goal", "coach", "league"]}
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
@@ -75,4 +77,19 @@ CONFIGS = {
         vocab_size=100, dim=16, n_layers=2, n_heads=2, hidden_dim=32, max_position_embeddings=64
     ),
     "gpt2": lambda: transformers.GPT2Config(vocab_size=300, n_embd=16, n_layer=2, n_head=2, n_positions=64),
+    "llama": lambda: transformers.LlamaConfig(
+        vocab_size=100, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=1, max_position_embeddings=64, bos_token_id=2, eos_token_id=3,
+    ),
 }  # fmt: skip
+
+
+class Stop(Callback):
+    """Ends the process, as it were, after some batches."""
+
+    def __init__(self, at: int | None = None) -> None:
+        self.at = at
+
+    def after_batch(self) -> None:
+        if self.training and self.train_iter == self.at:
+            raise KeyboardInterrupt

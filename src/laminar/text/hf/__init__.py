@@ -8,12 +8,13 @@ from laminar.text.hf.answering import (
     HFAnswerLearner,
     QuestionAnswering,
 )
+from laminar.text.hf.base_learner import HFLearner
 from laminar.text.hf.blocks import AddPrefix, HFTextBlock
 from laminar.text.hf.data import HFDataLoaders, HFLoadersOptions, HFTableOptions
 from laminar.text.hf.entities import EntityF1, EntityPrecision, EntityRecall, TokenAccuracy, entities_of
 from laminar.text.hf.inputs import TokenizedText, Words
 from laminar.text.hf.language import CausalLanguageModel, Filled, HFCausalLearner, HFMaskedLearner, MaskedLanguageModel
-from laminar.text.hf.learner import HFLearner, hf_learner
+from laminar.text.hf.learner import hf_learner
 from laminar.text.hf.model import HFModel
 from laminar.text.hf.own_loss import OwnLoss
 from laminar.text.hf.packing import HFBlockDL, HFLanguageBlock

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from laminar.core.device import to_cpu, to_device
 from laminar.core.errors import ConfigError
-from laminar.core.recipe import builder
 from laminar.core.types import plain
 from laminar.data.loader import DataLoader
 from laminar.learner.inference import evaluation_loader
@@ -20,12 +19,10 @@ from laminar.metrics.base import Metric
 from laminar.metrics.weighing import ItemsMissingError
 from laminar.nn.calling import call_model, evaluating
 from laminar.nn.losses import BaseLoss, LossFunction
-from laminar.text.hf.learner import HFLearner
-from laminar.text.hf.model import HFModel, hf_network
+from laminar.text.hf.base_learner import HFLearner
 from laminar.text.hf.question_data import HFQuestionDL, around
 from laminar.text.hf.questions import CONTEXT, AnswerSpan, HFTokenizeQuestion, Question, QuestionWindows, as_question
 from laminar.text.hf.spans import Answer, SpanCandidates, best_spans
-from laminar.text.hf.splitters import hf_splitter
 from laminar.text.hf.tasks import HFTask, register_task
 from laminar.text.hf.tokenizing import HFPad, tokenize_of
 from laminar.text.showing import TextTable
@@ -37,7 +34,6 @@ __all__ = [
     "HFAnswerLearner",
     "QuestionAnswering",
     "gather_answers",
-    "hf_answer_network",
 ]
 
 _N_BEST = 20  # spans that are kept of each window
@@ -252,35 +248,13 @@ class HFAnswerLearner(HFLearner):
         return range(place * bs, place * bs + len(scores[0])), scores, inputs
 
 
-@builder
-def hf_answer_network(
-    model_class: str,
-    config: Mapping[str, Any],
-    outputs: str | Sequence[str] = ("start_logits", "end_logits"),
-    adapter: Mapping[str, Any] | None = None,
-) -> HFModel:
-    """The model of an answering learner without its weights: what an export asks for (see `hf_network`).
-
-    Args:
-        model_class: see `hf_network`.
-        config: see `hf_network`.
-        outputs: see `hf_network`.
-        adapter: see `hf_network`.
-    """
-    return hf_network(model_class, config, tuple(outputs), adapter)
-
-
-hf_answer_network.learner = HFAnswerLearner  # type: ignore[attr-defined]
-hf_answer_network.splitter = hf_splitter  # type: ignore[attr-defined]
-
-
 class QuestionAnswering(HFTask):
     """Where in a text is the answer to a question?"""
 
     name = "question answering"
     auto_class = "AutoModelForQuestionAnswering"
     outputs = ("start_logits", "end_logits")
-    network = staticmethod(hf_answer_network)
+    learner = HFAnswerLearner
 
     def loss(self, dls: Any) -> LossFunction:
         """Cross entropy of first and last tokens."""

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from laminar.core.errors import ConfigError, DataError
-from laminar.core.recipe import builder
 from laminar.nn.calling import call_model, evaluating
 from laminar.nn.losses import LossFunction
+from laminar.text.hf.base_learner import HFLearner
 from laminar.text.hf.generating import sampling_options, write_on
-from laminar.text.hf.learner import HFLearner
-from laminar.text.hf.model import HFModel, hf_network
 from laminar.text.hf.packing import MaskedTokens, NextTokens, mask_token
-from laminar.text.hf.splitters import hf_splitter
 from laminar.text.hf.tasks import HFTask, register_task
 from laminar.text.hf.token_loss import TokenCrossEntropyLoss
 
@@ -26,8 +23,6 @@ __all__ = [
     "HFCausalLearner",
     "HFMaskedLearner",
     "MaskedLanguageModel",
-    "hf_causal_network",
-    "hf_masked_network",
 ]
 
 
@@ -154,52 +149,12 @@ class HFMaskedLearner(HFLearner):
         return answers[0] if len(answers) == 1 else answers
 
 
-@builder
-def hf_causal_network(
-    model_class: str,
-    config: Mapping[str, Any],
-    outputs: str | Sequence[str] = "logits",
-    adapter: Mapping[str, Any] | None = None,
-) -> HFModel:
-    """The model of a causal learner without its weights: what an export asks for (see `hf_network`).
-
-    Args:
-        model_class: see `hf_network`.
-        config: see `hf_network`.
-        outputs: see `hf_network`.
-        adapter: see `hf_network`.
-    """
-    return hf_network(model_class, config, outputs, adapter)
-
-
-@builder
-def hf_masked_network(
-    model_class: str,
-    config: Mapping[str, Any],
-    outputs: str | Sequence[str] = "logits",
-    adapter: Mapping[str, Any] | None = None,
-) -> HFModel:
-    """The model of a masked learner without its weights: what an export asks for (see `hf_network`).
-
-    Args:
-        model_class: see `hf_network`.
-        config: see `hf_network`.
-        outputs: see `hf_network`.
-        adapter: see `hf_network`.
-    """
-    return hf_network(model_class, config, outputs, adapter)
-
-
-for _network, _learner in ((hf_causal_network, HFCausalLearner), (hf_masked_network, HFMaskedLearner)):
-    _network.learner, _network.splitter = _learner, hf_splitter  # type: ignore[attr-defined]
-
-
 class CausalLanguageModel(HFTask):
     """What comes after each token?"""
 
     name = "causal language modelling"
     auto_class = "AutoModelForCausalLM"
-    network = staticmethod(hf_causal_network)
+    learner = HFCausalLearner
 
     def loss(self, dls: Any) -> LossFunction:
         """Cross entropy of each token's successor."""
@@ -219,7 +174,7 @@ class MaskedLanguageModel(HFTask):
 
     name = "masked language modelling"
     auto_class = "AutoModelForMaskedLM"
-    network = staticmethod(hf_masked_network)
+    learner = HFMaskedLearner
 
     def loss(self, dls: Any) -> LossFunction:
         """Cross entropy of masked tokens."""

@@ -11,62 +11,18 @@ from torch import nn
 
 from laminar.core.errors import ConfigError, DataError, check_keywords, require
 from laminar.learner.callback_list import as_list
-from laminar.learner.learner import Learner, LearnerOptions
-from laminar.text.hf.adapters import adapter_as_data
-from laminar.text.hf.model import HFModel, hf_network, too_long, without_adapters
+from laminar.learner.learner import LearnerOptions
+from laminar.text.hf.base_learner import HFLearner, tokenize_in
+from laminar.text.hf.folders import no_such
+from laminar.text.hf.model import HFModel, too_long, without_adapters
+from laminar.text.hf.network import network_recipe
 from laminar.text.hf.own_loss import LabelsForModel, OwnLoss
-from laminar.text.hf.splitters import hf_splitter
 from laminar.text.hf.tasks import HFTask, task_for
-from laminar.text.hf.tokenizer import HFTokenizer
-from laminar.text.hf.tokenizing import HFTokenize, tokenize_of
+from laminar.text.hf.tokenizing import HFTokenize
 
-__all__ = ["HFLearner", "hf_learner"]
+__all__ = ["hf_learner"]
 
 _FINE_TUNING_LR = 5e-5  # what pretrained models of transformers are usually trained with
-
-
-class HFLearner(Learner):
-    """A learner whose model is one of transformers: ``learn.model.hf_model``."""
-
-    @property
-    def hf_model(self) -> Any:
-        """The model of transformers (or of peft)."""
-        return self.model.hf_model
-
-    @property
-    def tokenizer(self) -> Any:
-        """The tokenizer of transformers that makes the model's inputs."""
-        return _tokenize(self.dls).tokenizer.hf
-
-    @property
-    def _network(self) -> HFModel:
-        assert isinstance(self.model, HFModel), "hf_learner made it"
-        return self.model
-
-    @property
-    def _hf_tokenizer(self) -> HFTokenizer:
-        return _tokenize(self.dls).tokenizer
-
-    def save_pretrained(self, folder: str | Path) -> Path:
-        """Write model and tokenizer in transformers' own format, for ``from_pretrained``.
-
-        Of a model with adapters (peft) only these are written, with their configuration.
-
-        Args:
-            folder: where, below the learner's path.
-
-        Returns:
-            Where it is.
-        """
-        path = self.path / folder
-        options = {"save_embedding_layers": False} if hasattr(self.hf_model, "peft_config") else {}
-        self.hf_model.save_pretrained(path, **options)
-        self.tokenizer.save_pretrained(path)
-        return path
-
-
-hf_network.learner = HFLearner  # type: ignore[attr-defined]  # what a loaded learner is,
-hf_network.splitter = hf_splitter  # type: ignore[attr-defined]  # and with which groups it goes on training
 
 
 def hf_learner(
@@ -103,13 +59,13 @@ def hf_learner(
     check_keywords(
         options, ["dls", "model", "task", "config", "own_loss", *LearnerOptions.__annotations__], "hf_learner"
     )
-    tokenize = _tokenize(dls)
+    tokenize = tokenize_in(dls)
     chosen = task_for(dls) if task is None else task
     is_new = _is_config(model)
     hf_model = _model(model, chosen, chosen.settings(dls), config)
     _check_fit(hf_model, tokenize, chosen, dls)
-    adapted = chosen.adapter(hf_model, chosen.outputs)
-    _check_lengths(adapted, tokenize)
+    network = chosen.wrap(hf_model)
+    _check_lengths(network, tokenize)
     options.setdefault("splitter", chosen.splitter)
     if not is_new:
         options.setdefault("lr", _FINE_TUNING_LR)
@@ -118,22 +74,10 @@ def hf_learner(
     if own_loss:
         options["cbs"] = [OwnLoss(), *as_list(options.get("cbs"))]
         dls = dls.with_tfms([LabelsForModel()])
-    kind: type[HFLearner] = chosen.network.learner  # type: ignore[attr-defined]  # noted beside each builder
-    learn = kind(dls, adapted, **options)
-    learn.model_recipe = _recipe(adapted, chosen)
+    learn = chosen.learner(dls, network, **options)
+    learn.model_recipe = network_recipe(network, chosen)
     learn.model_tfms = [LabelsForModel()] if own_loss else []
     return learn
-
-
-def _tokenize(dls: Any) -> HFTokenize:
-    """What tokenizes the texts of some loaders."""
-    found = tokenize_of(dls.train)
-    if found is None:
-        raise ConfigError(
-            "the data are not tokenized for a model of transformers. Make them with HFDataLoaders, or with a DataBlock"
-            " that has an HFTextBlock(tokenizer)."
-        )
-    return found
 
 
 def _is_config(model: Any) -> bool:
@@ -158,7 +102,14 @@ def _model(model: Any, task: HFTask, settings: Mapping[str, Any], changes: Mappi
     wanted = {**settings, **(changes or {})}
     if _is_config(model):
         own = type(model).from_dict({**model.to_dict(), **wanted})
-        return auto.from_config(own, dtype=torch.float32)
+        try:
+            return auto.from_config(own, dtype=torch.float32)
+        except ValueError as error:
+            if "Unrecognized configuration class" not in str(error):
+                raise
+            raise ConfigError(
+                f"transformers has no model for {task.name} with a {type(model).__name__} ({task.auto_class})."
+            ) from error
     if not isinstance(model, str | Path):
         raise ConfigError(f"a model, its name, its folder or its configuration is needed, got {model!r}")
     try:
@@ -166,7 +117,7 @@ def _model(model: Any, task: HFTask, settings: Mapping[str, Any], changes: Mappi
             str(model), dtype=torch.float32, use_safetensors=True, ignore_mismatched_sizes=True, **wanted
         )
     except (OSError, ValueError) as error:
-        raise DataError(f"no model for {task.name} can be made of {str(model)!r}: {error}") from error
+        raise DataError(no_such(f"model for {task.name}", model, ["config.json"], error)) from error
 
 
 def _check_fit(hf_model: Any, tokenize: HFTokenize, task: HFTask, dls: Any) -> None:
@@ -179,6 +130,7 @@ def _check_fit(hf_model: Any, tokenize: HFTokenize, task: HFTask, dls: Any) -> N
             f"the tokenizer has {len(tokenizer)} tokens, and the model rows for {rows}: they do not belong "
             "together. If tokens were added, add rows: model.resize_token_embeddings(len(tokenizer))."
         )
+    _check_head(type(inner).__name__, task)
     task.check(inner, dls)
     settings = task.settings(dls)
     inner.config.update({name: settings[name] for name in ("id2label", "label2id", "problem_type") if name in settings})
@@ -186,36 +138,21 @@ def _check_fit(hf_model: Any, tokenize: HFTokenize, task: HFTask, dls: Any) -> N
         inner.config.pad_token_id = tokenizer.hf.pad_token_id
 
 
+_ONE_TASK = ("SequenceClassification", "TokenClassification", "QuestionAnswering", "MultipleChoice", "NextSentence")
+_OF_WORDS = ("MaskedLM", "CausalLM", "LMHead", "ConditionalGeneration")  # these differ less, and check themselves
+
+
+def _check_head(name: str, task: HFTask) -> None:
+    """Refuse a model that was made for another task, as its class tells."""
+    wanted = task.auto_class.removeprefix("AutoModelFor")
+    found = next((head for head in (*_ONE_TASK, *_OF_WORDS) if head in name), wanted)
+    if found != wanted and (found in _ONE_TASK or wanted in _ONE_TASK):
+        raise ConfigError(
+            f"the data are for {task.name}, and {name} is a model for something else. Pass its name, folder or"
+            f" configuration in place of the model, so that it gets the head; or make it with {task.auto_class}."
+        )
+
+
 def _check_lengths(model: HFModel, tokenize: HFTokenize) -> None:
     if model.max_length is not None and tokenize.longest > model.max_length:
         raise ConfigError(too_long(tokenize.longest, model.max_length))
-
-
-def _recipe(model: HFModel, task: HFTask) -> Any:
-    """How an export builds the model; None if its class is not transformers' own."""
-    transformers = require("transformers", "hf", "hf_learner")
-    hf_model: Any = model.hf_model
-    inner = without_adapters(hf_model)
-    name = type(inner).__name__
-    if getattr(transformers, name, None) is not type(inner):
-        return None
-    arguments: dict[str, Any] = {"model_class": name, "config": as_data(inner.config), "outputs": model.outputs}
-    if inner is not hf_model:
-        arguments["adapter"] = adapter_as_data(hf_model)
-        if arguments["adapter"] is None:
-            return None
-    return task.network, arguments
-
-
-def as_data(config: Any) -> dict[str, Any]:
-    """A configuration as data, without where it came from."""
-    written = config.to_dict()
-    return {name: _plain(part) for name, part in written.items() if name not in ("_name_or_path", "dtype")}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _plain(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    return value

@@ -1,27 +1,16 @@
-"""`HFModel`: a model of transformers as laminar calls it, and as an export builds it again."""
+"""`HFModel`: a model of transformers as laminar calls it."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from laminar.core.errors import ConfigError, DataError, require
-from laminar.core.recipe import builder
-from laminar.text.hf.adapters import with_adapter
+from laminar.core.errors import ConfigError, DataError
 
-__all__ = ["HFModel", "hf_network", "too_long", "without_adapters"]
-
-_LARGEST = 10_000_000  # of any number in a configuration, so that a file cannot ask for more than a model has
-_DEEPEST = 1000  # layers
-_NOT_TAKEN = (
-    "auto_map", "quantization_config", "_attn_implementation", "_attn_implementation_internal", "attn_implementation",
-    "_name_or_path", "name_or_path", "_commit_hash", "transformers_version", "backbone", "use_pretrained_backbone",
-    "use_timm_backbone", "experts_implementation", "_experts_implementation",
-)  # fmt: skip
+__all__ = ["HFModel", "too_long", "without_adapters"]
 
 
 class HFModel(nn.Module):
@@ -30,13 +19,16 @@ class HFModel(nn.Module):
     Args:
         hf_model: the model of transformers, which stays what it is; one with adapters (peft) too.
         outputs: which of its outputs are the predictions; several names for a tuple.
+        task: the name of the `HFTask` that it is for.
     """
 
-    def __init__(self, hf_model: nn.Module, outputs: str | Sequence[str] = "logits") -> None:
+    def __init__(self, hf_model: nn.Module, outputs: str | Sequence[str] = "logits", task: str = "") -> None:
         super().__init__()
-        self.hf_model, self.outputs = hf_model, outputs
+        self.hf_model, self.outputs, self.task = hf_model, outputs, task
         inner = without_adapters(hf_model)
         self._names = _taken_by_name(type(inner))
+        if getattr(inner.config, "type_vocab_size", 2) < 2:  # some tokenizers tell kinds of text apart all the same
+            self._names -= {"token_type_ids"}
         self.max_length = _n_positions(inner)
         trained = frozenset(name for name, parameter in hf_model.named_parameters() if parameter.requires_grad)
         self.trained = None if inner is hf_model else trained  # of a model with adapters, these and the head alone
@@ -67,9 +59,14 @@ class HFModel(nn.Module):
         return {"loss": output["loss"], "preds": self._predictions(output)}
 
     def _predictions(self, output: Any) -> Any:
-        if isinstance(self.outputs, str):
-            return output[self.outputs]
-        return tuple(output[name] for name in self.outputs)
+        wanted = [self.outputs] if isinstance(self.outputs, str) else list(self.outputs)
+        if missing := [name for name in wanted if name not in output]:
+            raise ConfigError(
+                f"{type(without_adapters(self.hf_model)).__name__} returns {', '.join(output)}, and no {missing[0]}: it"
+                f" has no head for {self.task or 'this task'}. Pass its name, folder or configuration in place of the"
+                " model, so that it is made for the data."
+            )
+        return output[self.outputs] if isinstance(self.outputs, str) else tuple(output[name] for name in self.outputs)
 
 
 def without_adapters(hf_model: Any) -> Any:
@@ -106,53 +103,3 @@ def _n_positions(hf_model: nn.Module) -> int | None:
             padding = 0 if module.padding_idx is None else module.padding_idx + 1
             return int(module.num_embeddings - (offset or padding))
     return None
-
-
-@builder
-def hf_network(
-    model_class: str,
-    config: Mapping[str, Any],
-    outputs: str | Sequence[str] = "logits",
-    adapter: Mapping[str, Any] | None = None,
-) -> HFModel:
-    """The model of `hf_learner` without its weights: what an export asks for.
-
-    Args:
-        model_class: the name of a class of transformers.
-        config: its configuration, as data.
-        outputs: see `HFModel`.
-        adapter: the configuration of adapters (peft's LoRA), as data; None without.
-
-    Raises:
-        MissingExtraError: transformers, or peft, is not installed.
-        ConfigError: no such class, or a configuration that no model has.
-    """
-    transformers = require("transformers", "hf", "a model of transformers")
-    kind: Any = getattr(transformers, model_class, None) if not model_class.startswith("_") else None
-    if not _is_model(kind, transformers.PreTrainedModel):
-        raise ConfigError(f"transformers {transformers.__version__} has no model of class {model_class!r}")
-    _check_config(config)
-    made = kind.config_class.from_dict({name: part for name, part in config.items() if name not in _NOT_TAKEN})
-    model: Any = kind(made).to(torch.float32)
-    if adapter is not None:
-        model = with_adapter(model, adapter)
-    return HFModel(model, outputs)
-
-
-def _is_model(kind: Any, base: type) -> bool:
-    return isinstance(kind, type) and issubclass(kind, base) and getattr(kind, "config_class", None) is not None
-
-
-def _check_config(config: Mapping[str, Any], where: str = "config") -> None:
-    """Refuse what asks for code or files of others, or for more than any model has."""
-    for name, value in config.items():
-        place = f"{where}[{name!r}]"
-        if isinstance(value, Mapping):
-            refused = [one for one in _NOT_TAKEN if value.get(one)]
-            if refused:
-                raise ConfigError(f"{place} asks for {refused[0]!r}, which is not read from a file")
-            _check_config(value, place)
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            layers = isinstance(name, str) and ("layer" in name and "norm" not in name)
-            if abs(value) > (_DEEPEST if layers else _LARGEST) and value != float("inf"):
-                raise ConfigError(f"{place} is {value}, more than any model has")

@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import nn
 
+from laminar.text.hf.model import without_adapters
+
 __all__ = ["hf_layer_splitter", "hf_splitter"]
 
 Groups = list[list[nn.Parameter]]
@@ -54,7 +56,8 @@ def _parts(model: nn.Module) -> tuple[list[nn.Parameter], Groups, list[nn.Parame
         return taken
 
     in_layers = {id(p) for stack in stacks for p in stack.parameters()}
-    outside = [(name, p) for name, p in base.named_parameters() if id(p) not in in_layers]
+    of_head = _heads(base, hf_model)
+    outside = [(name, p) for name, p in base.named_parameters() if id(p) not in in_layers | of_head]
     order = [(name, id(p) in in_layers) for name, p in base.named_parameters()]
     before = {name for name, _ in itertools.takewhile(lambda pair: not pair[1], order)}
     embeddings = take((name, p) for name, p in outside if name in before or _is_embedding(name))
@@ -72,9 +75,16 @@ def _parts(model: nn.Module) -> tuple[list[nn.Parameter], Groups, list[nn.Parame
 
 def _base(hf_model: Any) -> nn.Module:
     """The part of a model that is the same for all tasks."""
-    inner = hf_model.get_base_model() if hasattr(hf_model, "get_base_model") else hf_model
-    base: nn.Module = getattr(inner, "base_model", inner)
+    base: nn.Module = getattr(without_adapters(hf_model), "base_model", without_adapters(hf_model))
     return base
+
+
+def _heads(base: nn.Module, hf_model: Any) -> set[int]:
+    """What is beside embeddings and layers in a model that has its base not as a part, but spread out (T5)."""
+    if base is not without_adapters(hf_model):
+        return set()
+    heads = [part for name, part in base.named_children() if not _is_embedding(name) and not _stacks(part)]
+    return {id(parameter) for part in heads for parameter in part.parameters()}
 
 
 def _is_embedding(name: str) -> bool:

@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from torch import nn
+
 from laminar.core.errors import ConfigError
 from laminar.core.types import TensorCategory, TensorFloat, TensorMultiCategory
 from laminar.data.outputs import get_c
 from laminar.learner.losses_for import loss_for
 from laminar.nn.losses import LossFunction
 from laminar.optim.groups import Splitter
-from laminar.text.hf.model import HFModel, hf_network
+from laminar.text.hf.base_learner import HFLearner
+from laminar.text.hf.model import HFModel
 from laminar.text.hf.splitters import hf_splitter
 
-__all__ = ["HFTask", "SequenceClassification", "register_task", "task_for"]
+__all__ = ["HFTask", "SequenceClassification", "register_task", "task_for", "task_named"]
 
 
 class HFTask:
@@ -28,15 +31,23 @@ class HFTask:
         name: what it is called in messages.
         auto_class: class of transformers that makes its models of a name, a folder or a configuration.
         outputs: which of a model's outputs are its predictions; several names for a tuple.
-        network: the builder that an export names; its ``learner`` is the class of the learner.
-        adapter: how laminar calls its models.
+        model: how laminar calls its models.
+        learner: what one does with them.
     """
 
     name: str
     auto_class: str
     outputs: str | Sequence[str] = "logits"
-    network: Callable[..., HFModel] = staticmethod(hf_network)
-    adapter: type[HFModel] = HFModel
+    model: type[HFModel] = HFModel
+    learner: type[HFLearner] = HFLearner
+
+    def wrap(self, hf_model: nn.Module) -> HFModel:
+        """A model of transformers as laminar calls it.
+
+        Args:
+            hf_model: the model, perhaps with adapters.
+        """
+        return self.model(hf_model, self.outputs, self.name)
 
     def settings(self, dls: Any) -> dict[str, Any]:
         """What the data say of the model's configuration."""
@@ -124,3 +135,17 @@ def task_for(dls: Any) -> HFTask:
             "hf_learner(dls, model, task=...)."
         )
     return _TASKS[known[0]]()
+
+
+def task_named(name: str) -> HFTask:
+    """The task of that name, among those registered.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    known = {task.name: task for task in (make() for make in _TASKS.values())}
+    if name not in known:
+        raise ConfigError(
+            f"there is no task {name!r}, only {', '.join(sorted(known))}. register_task makes one of your own known."
+        )
+    return known[name]

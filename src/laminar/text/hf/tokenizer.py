@@ -10,6 +10,7 @@ from typing import Any
 
 from laminar.core.errors import ConfigError, DataError, require
 from laminar.core.recipe import builder
+from laminar.text.hf.folders import no_such
 from laminar.text.hf.inputs import WORD_IDS, EncodedTexts
 
 __all__ = ["HFTokenizer", "as_tokenizer"]
@@ -128,7 +129,8 @@ def as_tokenizer(tokenizer: Any) -> HFTokenizer:
         try:
             return HFTokenizer(transformers.AutoTokenizer.from_pretrained(str(tokenizer)))
         except (OSError, ValueError) as error:
-            raise DataError(f"there is no tokenizer {str(tokenizer)!r}: {error}") from error
+            files = ["tokenizer.json", "tokenizer_config.json"]
+            raise DataError(no_such("tokenizer", tokenizer, files, error)) from error
     if not isinstance(tokenizer, transformers.PreTrainedTokenizerBase):
         raise ConfigError(
             f"{type(tokenizer).__name__} is no tokenizer of transformers. Pass one, its folder or its name; wrap one "

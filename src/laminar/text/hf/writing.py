@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,7 +10,6 @@ from torch import Tensor
 
 from laminar.core.device import to_device
 from laminar.core.errors import ConfigError, DataError, describe
-from laminar.core.recipe import builder
 from laminar.core.titled import TitledStr
 from laminar.core.transform import ItemTransform, Transform
 from laminar.core.types import plain
@@ -18,11 +17,10 @@ from laminar.data.blocks import TransformBlock
 from laminar.data.collation import first_items
 from laminar.learner.inference import evaluation_loader
 from laminar.nn.losses import LossFunction
+from laminar.text.hf.base_learner import HFLearner
 from laminar.text.hf.generating import write
 from laminar.text.hf.inputs import TokenizedText
-from laminar.text.hf.learner import HFLearner
-from laminar.text.hf.model import HFModel, hf_network
-from laminar.text.hf.splitters import hf_splitter
+from laminar.text.hf.model import HFModel, without_adapters
 from laminar.text.hf.tasks import HFTask, register_task
 from laminar.text.hf.token_loss import TokenCrossEntropyLoss
 from laminar.text.hf.tokenizer import HFTokenizer, as_tokenizer
@@ -37,7 +35,6 @@ __all__ = [
     "SequenceToSequence",
     "TeacherForcing",
     "WrittenTokens",
-    "hf_writing_network",
 ]
 
 
@@ -139,8 +136,7 @@ class HFWritingModel(HFModel):
         hf_model: Any = self.hf_model
         known = {name: part for name, part in inputs.items() if name not in ("decoder_input_ids", "labels")}
         if labels is not None:
-            inner = hf_model.get_base_model() if hasattr(hf_model, "get_base_model") else hf_model
-            shifted = inner.prepare_decoder_input_ids_from_labels(labels=labels)
+            shifted = without_adapters(hf_model).prepare_decoder_input_ids_from_labels(labels=labels)
         else:
             config = hf_model.config
             start = config.decoder_start_token_id
@@ -249,35 +245,13 @@ def true_texts(tokenizer: HFTokenizer, targets: Tensor) -> list[str]:
     return [tokenizer.decode(row[row != IGNORED].tolist()) for row in plain(targets).cpu()]
 
 
-@builder
-def hf_writing_network(
-    model_class: str,
-    config: Mapping[str, Any],
-    outputs: str | Sequence[str] = "logits",
-    adapter: Mapping[str, Any] | None = None,
-) -> HFModel:
-    """The model of a writing learner without its weights: what an export asks for (see `hf_network`).
-
-    Args:
-        model_class: see `hf_network`.
-        config: see `hf_network`.
-        outputs: see `hf_network`.
-        adapter: see `hf_network`.
-    """
-    return HFWritingModel(hf_network(model_class, config, outputs, adapter).hf_model, outputs)
-
-
-hf_writing_network.learner = HFWritingLearner  # type: ignore[attr-defined]
-hf_writing_network.splitter = hf_splitter  # type: ignore[attr-defined]
-
-
 class SequenceToSequence(HFTask):
     """Which text is to be made of a text?"""
 
     name = "summaries, translations and the like"
     auto_class = "AutoModelForSeq2SeqLM"
-    network = staticmethod(hf_writing_network)
-    adapter = HFWritingModel
+    model = HFWritingModel
+    learner = HFWritingLearner
 
     def loss(self, dls: Any) -> LossFunction:
         """Cross entropy of each token after the true ones before it."""
