@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import time
 from collections import Counter
 
 import pandas as pd
@@ -11,10 +12,17 @@ import torch
 
 from laminar.core.errors import ConfigError, DataError
 from laminar.core.types import TensorText
+from laminar.text import by_word, encoding, subwords
 from laminar.text.all import TextDataLoaders
+from laminar.text.by_word import numbered_by_word
 from laminar.text.corpora import load_tokenized_csv, tokenize_csv, tokenize_df, tokenize_files
 from laminar.text.padding import Pad_Chunk
+from laminar.text.rules import default_rules, replace_wrep
 from laminar.text.subwords import PretrainedTokenizer, SubwordTokenizer
+from laminar.text.tokenizer import Tokenizer
+from laminar.text.words import WordTokenizer
+
+tokenizers = pytest.importorskip("tokenizers")
 
 TEXTS = [f"The {animal} number {number} came home." for number in range(12) for animal in ("cat", "dog")]
 OPTIONS = {"text_col": "text", "label_col": "label", "bs": 4, "device": "cpu", "num_workers": 0, "n_workers": 0}
@@ -113,7 +121,7 @@ def test_damaged_tokenizers_are_read_or_told_by_their_file(trained, tmp_path) ->
             tokenizer.decode(list(tokens))
             ends["read"] += 1
         except DataError as error:
-            ends["told" if re.search("tokenizer.json|what was read", str(error)) else str(error)] += 1
+            ends["told" if re.search("tokenizer.json|tokenizer that was read", str(error)) else str(error)] += 1
     assert set(ends) == {"read", "told"}
 
 
@@ -133,3 +141,57 @@ def test_words_with_numbers_beyond_all_memory_are_refused(trained, tmp_path) -> 
     (tmp_path / "tokenizer.json").write_text(json.dumps(told))
     with pytest.raises(DataError, match=r"tokenizer\.json.*4294967294"):
         PretrainedTokenizer(tmp_path)
+
+
+def searching(pattern: str) -> PretrainedTokenizer:
+    trained = tokenizers.Tokenizer(tokenizers.models.WordLevel({"a": 0, "[UNK]": 1}, unk_token="[UNK]"))
+    trained.pre_tokenizer = tokenizers.pre_tokenizers.Split(tokenizers.Regex(pattern), "isolated")
+    return PretrainedTokenizer(trained.to_str())
+
+
+def test_expressions_of_a_file_that_search_for_ever_are_stopped(monkeypatch) -> None:
+    assert list(searching("a|b")(["ab"])) == [["a", "[UNK]"]]
+    with pytest.raises(DataError, match=r"tokenizer that was read does not work.*retry-limit"):
+        list(searching("(a+)+$")(["a" * 40 + "b"]))
+    monkeypatch.setattr(encoding, "_SECONDS", 0.1)
+    with pytest.raises(DataError, match=r"1 texts of 6,002 characters for 0 seconds.*for ever: 'a\*a\*a\*b'"):
+        list(searching("a*a*a*b")([" ".join(["a" * 299] * 20) + " bb"]))  # each search is short, all of them are not
+
+
+def test_thousands_of_repeated_words_are_found_in_the_time_of_one() -> None:
+    words = [f"word{number}" for number in range(20_000)]
+    text = " ".join(f"{word} {word} {word}" for word in words)
+    begun = time.process_time()
+    marked = replace_wrep(text)
+    assert time.process_time() - begun < 5  # a search for each word at each place took minutes
+    assert marked.split() == [part for word in words for part in ("xxwrep", "3", word)]
+
+
+@pytest.mark.parametrize("model", ["unigram", "bpe"])
+def test_a_long_text_is_cut_in_parts_as_at_once(model, monkeypatch) -> None:
+    tokenizer = SubwordTokenizer(60, model).trained_on(TEXTS)
+    text = "xxbos " + " \n ".join(TEXTS) + " xxeos"
+    (whole,) = tokenizer([text])
+    monkeypatch.setattr(subwords, "_CHARACTERS_AT_ONCE", 50)
+    assert list(tokenizer([text, "The cat", "", text])) == [whole, *tokenizer(["The cat", ""]), whole]
+
+
+def test_words_of_a_long_text_are_numbered_in_parts_as_at_once(monkeypatch) -> None:
+    texts = [" ".join(TEXTS * 5), "", "One more text."]
+    whole = numbered_by_word(texts, default_rules, WordTokenizer())
+    monkeypatch.setattr(by_word, "_CHARACTERS_AT_ONCE", 40)
+    monkeypatch.setattr(by_word, "_WORDS_AT_ONCE", 7)
+    parts = numbered_by_word(texts, default_rules, WordTokenizer())
+    assert parts.words == whole.words
+    assert parts.numbers.tolist() == whole.numbers.tolist()
+    assert parts.lengths.tolist() == whole.lengths.tolist() == [len(whole.numbers) - 7, 1, 6]
+
+
+def test_a_text_that_a_tokenizer_cannot_hold_is_named(trained, monkeypatch, tmp_path) -> None:
+    tokenizer = PretrainedTokenizer(trained)
+    monkeypatch.setattr(PretrainedTokenizer, "longest", 100)
+    with pytest.raises(DataError, match=r"text 1 has 120 characters; this tokenizer takes 100.*Divide it"):
+        Tokenizer(tokenizer).setup(["The cat", "so " * 40])
+    (tmp_path / "long.txt").write_text("so " * 40)
+    with pytest.raises(DataError, match=r"long\.txt has 120 characters"):
+        Tokenizer(tokenizer).setup([tmp_path / "long.txt"])

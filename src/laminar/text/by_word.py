@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from laminar.text.portions import parts_of
 from laminar.text.rules import Rule, apply_rules_together, lowercase
 from laminar.text.special_tokens import BOS
 from laminar.text.tokens import Numbers
@@ -15,6 +16,9 @@ from laminar.text.words import WordTokenizer
 __all__ = ["Numbered", "Numbering", "numbered_by_word", "rules_for_words"]
 
 Counts = np.ndarray[Any, np.dtype[np.int64]]
+
+_CHARACTERS_AT_ONCE = 1 << 21
+_WORDS_AT_ONCE = 1 << 19
 
 
 class Numbered(NamedTuple):
@@ -68,19 +72,28 @@ def numbered_by_word(texts: Sequence[str], rules: Sequence[Rule], tok: WordToken
         return Numbered([], np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int64))
     together, border = apply_rules_together(texts, for_texts)
     words = Numbering([(border, 0)])
-    stream = words.all([border, *together.split()])  # a border before each text
+    parts = (words.all(part.split()) for part in parts_of(together, _CHARACTERS_AT_ONCE))  # all words at once: too many
+    stream = np.concatenate([words.all([border]), *parts])  # a border before each text
     numbering = Numbering([(border, 0)])
     begin = [numbering[BOS]] if for_words and for_words[-1] is lowercase else []
     tokens = numbering.all(_cut(list(words), for_words, tok, border))
 
     borders = np.append(np.flatnonzero(tokens == 0), len(tokens))
     starts = np.append(len(tokens), borders[:-1] + 1)  # of each word's tokens; the first word is the border
-    counts = np.append(len(begin), np.diff(borders) - 1)[stream]
+    counts = np.append(len(begin), np.diff(borders) - 1)
+    table = np.append(tokens, np.array(begin, dtype=np.int32)) - np.int32(1)
+    numbers = [
+        _joined(table, starts[part], counts[part]) for part in np.array_split(stream, 1 + len(stream) // _WORDS_AT_ONCE)
+    ]
+    lengths = np.add.reduceat(counts[stream], np.flatnonzero(stream == 0))
+    return Numbered(list(numbering)[1:], np.concatenate(numbers), lengths)
+
+
+def _joined(table: Numbers, starts: Counts, counts: Counts) -> Numbers:
+    """Parts of a table, each from its start on so many, one after the other."""
     ends = np.cumsum(counts)
-    places = np.repeat(starts[stream] - ends + counts, counts) + np.arange(ends[-1])
-    numbers = np.append(tokens, np.array(begin, dtype=np.int32))[places]
-    before = (ends - counts)[stream == 0]  # tokens before each text
-    return Numbered(list(numbering)[1:], numbers - np.int32(1), np.diff(before, append=ends[-1]))
+    joined: Numbers = table[np.repeat(starts - ends + counts, counts) + np.arange(ends[-1])]
+    return joined
 
 
 def _cut(words: Sequence[str], rules: Sequence[Rule], tok: WordTokenizer, border: str) -> list[str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import html
 import itertools
-import operator
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -46,7 +45,8 @@ _JUNK = (
 _ALL_CAPS = re.compile(r"[A-Z](?<!\S.)[^a-z\s]*(?!\S)")
 _CAPITALISED = re.compile(r"[A-Z](?<!\S.)[^A-Z\s]*(?!\S)")
 _MOST = 1000  # repetitions that are written out
-_WORD = re.compile(r"\w+")
+# Nothing is tried twice (`++`), so that the search takes as long as the text is, whatever is in it.
+_REPEATED = re.compile(r"(?:\A|\s)(\w++)\s++\1(?:\s++\1)+(?!\w)")
 
 
 def local(rule: Rule) -> Rule:
@@ -103,17 +103,7 @@ def replace_wrep(text: str) -> str:
     >>> replace_wrep("very very very good")
     ' xxwrep 3 very  good'
     """
-    words = text.split()
-    doubled = itertools.compress(range(len(words) - 2), map(operator.eq, words, itertools.islice(words, 1, None)))
-    tripled = {words[place] for place in doubled if words[place + 2].startswith(words[place])}
-    found = "|".join(f"{word[0]}(?<!\\S.){word[1:]}" for word in sorted(tripled) if _WORD.fullmatch(word))
-    if not found:
-        return text  # as most are: searching for any repeated word would be slow
-    parts, done = [], 0
-    for place in re.finditer(rf"({found})((?:\s+\1){{2,}})(?!\w)", text):
-        parts += [text[done : max(place.start() - 1, done)], f" {TK_WREP} {len(place[2].split()) + 1} {place[1]} "]
-        done = place.end()
-    return "".join([*parts, text[done:]])
+    return _REPEATED.sub(_marked_repeated, text)
 
 
 @word_by_word
@@ -156,6 +146,10 @@ def replace_maj(text: str) -> str:
     'xxmaj jack and xxmaj jill'
     """
     return text if text.islower() else _CAPITALISED.sub(_marked_maj, text)
+
+
+def _marked_repeated(found: re.Match[str]) -> str:
+    return f" {TK_WREP} {len(found[0].split())} {found[1]} "
 
 
 def _marked_up(found: re.Match[str]) -> str:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from laminar.core.errors import ConfigError, DataError, require
 from laminar.core.recipe import builder
+from laminar.text.encoding import encoded, patterns_of, told_of
+from laminar.text.portions import parts_of, portions
 from laminar.text.rules import Rule, fix_html, lowercase, replace_all_caps, replace_maj, replace_rep, replace_wrep
 from laminar.text.special_tokens import PAD, SPECIAL_TOKENS, UNK
 
 __all__ = ["PretrainedTokenizer", "SubwordTokenizer"]
 
 _SPACE = "▁"
+_CHARACTERS_AT_ONCE = 1 << 20  # of which tokenizers needs some 150 bytes each
 _UNUSED_NUMBERS = 100_000  # that a vocabulary may have between its words
 
 
@@ -38,12 +40,14 @@ class PretrainedTokenizer:
 
     rules: Sequence[Rule] | None = ()
     own_threads = True
+    longest = 1 << 25  # characters of one text, of each of which it needs some 150 bytes
 
     def __init__(self, trained: Any, unk: str | None = None, pad: str | None = None, special: bool = True) -> None:
         self._tokenizer, says = _loaded(trained)
         self.trained: str = self._tokenizer.to_str()
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
+        self._patterns = patterns_of(self._tokenizer)
         words = self._tokenizer.get_vocab(with_added_tokens=True)
         self.unk = unk or says.get("unk") or _first(words, ("[UNK]", "<unk>", UNK, "<|endoftext|>"))
         self.pad = pad or says.get("pad") or _first(words, ("[PAD]", "<pad>", PAD, "<|endoftext|>"))
@@ -60,7 +64,7 @@ class PretrainedTokenizer:
 
     def __call__(self, texts: Iterable[str]) -> Iterator[list[str]]:
         """The tokens of each text."""
-        yield from _encoded(self._tokenizer, texts, add_special_tokens=self.special)
+        yield from encoded(self._tokenizer, list(texts), self._patterns, add_special_tokens=self.special)
 
     def decode(self, tokens: Sequence[str]) -> str:
         """The tokens as a text."""
@@ -98,13 +102,13 @@ def _loaded(trained: Any) -> tuple[Any, dict[str, str]]:
     file = trained / "tokenizer.json" if trained.is_dir() else trained
     if not file.is_file():
         raise DataError(f"there is no file {file} with a tokenizer")
-    with _told(str(file)):
+    with told_of(f"{file} holds no tokenizer that works"):
         text = file.read_text(encoding="utf-8")
     return _read(tokenizers, text, str(file)), {}
 
 
 def _read(tokenizers: Any, text: str, where: str) -> Any:
-    with _told(where):
+    with told_of(f"{where} holds no tokenizer that works"):
         tokenizer = tokenizers.Tokenizer.from_str(text)
         numbers: dict[str, int] = tokenizer.get_vocab(with_added_tokens=True)
     last = max(numbers, key=numbers.__getitem__, default="")
@@ -114,29 +118,6 @@ def _read(tokenizers: Any, text: str, where: str) -> Any:
             "network would have as many rows."
         )
     return tokenizer
-
-
-def _encoded(tokenizer: Any, texts: Iterable[str], **options: Any) -> Iterator[list[str]]:
-    """The tokens of each text."""
-    given = list(texts)
-    with _told("what was read"):
-        encoded = tokenizer.encode_batch(given, **options)
-    for one in encoded:
-        yield one.tokens
-
-
-@contextmanager
-def _told(where: str) -> Iterator[None]:
-    """Say of whatever tokenizers raises that it is about what was read; it has no exceptions of its own.
-
-    What panics in its compiled part is no `Exception`, and would pass by those who listen to such.
-    """
-    try:
-        yield
-    except BaseException as error:
-        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
-            raise DataError(f"{where} holds no tokenizer that works: {error}") from error
-        raise
 
 
 def _first(words: dict[str, int], names: Sequence[str]) -> str:
@@ -180,6 +161,7 @@ class SubwordTokenizer:
         self._tokenizers = require("tokenizers", "text", "SubwordTokenizer")
         self.vocab_sz, self.model, self.special_toks, self.learned = vocab_sz, model, special_toks, learned
         self._fitted = None if learned is None else _read(self._tokenizers, learned, "learned")
+        self._patterns = [] if self._fitted is None else patterns_of(self._fitted)
 
     def trained_on(self, texts: Iterable[str]) -> Self:
         """One that has learned from texts; itself, if it has already."""
@@ -207,7 +189,15 @@ class SubwordTokenizer:
 
     def __call__(self, texts: Iterable[str]) -> Iterator[list[str]]:
         """The parts of each text."""
-        yield from _encoded(self._ready(), texts)
+        tokenizer = self._ready()
+        for portion in portions(texts, _CHARACTERS_AT_ONCE):
+            if len(portion) > 1:
+                yield from encoded(tokenizer, portion, self._patterns)
+            else:  # of a long text, parts that end with words: what is said of a word depends on no other
+                parts = (
+                    encoded(tokenizer, [part], self._patterns) for part in parts_of(portion[0], _CHARACTERS_AT_ONCE)
+                )
+                yield [token for tokens in parts for token in next(tokens)]
 
     def decode(self, tokens: Sequence[str]) -> str:
         """The parts as a text."""

@@ -16,6 +16,7 @@ import numpy as np
 from laminar.core.errors import ConfigError, DataError
 from laminar.core.lazy import lazy_module
 from laminar.text.by_word import Numbered, Numbering, numbered_by_word
+from laminar.text.portions import portions
 from laminar.text.rules import Rule, apply_rules, default_post_rules, default_rules, replace_space
 from laminar.text.tokens import Lexicon, Numbers, TokenStore
 from laminar.text.words import WordTokenizer
@@ -141,9 +142,10 @@ def store_tokens(
         file: where the numbers are written; None keeps them in memory.
 
     Raises:
-        DataError: a file is not text in this encoding.
+        DataError: a file is not text in this encoding, or a text is longer than the tokenizer can take.
     """
-    portions = _tokenized(_portions(texts, encoding), process, _workers_for(texts, n_workers))
+    read = _read(texts, encoding, getattr(process.tok, "longest", None))
+    finished = _tokenized(portions(read, _PORTION), process, _workers_for(texts, n_workers))
     everything = Numbering()
     parts: list[Numbers] = []
     lengths: list[np.ndarray[Any, Any]] = []
@@ -151,7 +153,7 @@ def store_tokens(
     done = 0
     output = None if file is None else file.open("wb")
     try:
-        for portion in portions:
+        for portion in finished:
             table = everything.all(portion.words)
             numbers = table[portion.numbers] if len(table) else portion.numbers
             lengths.append(portion.lengths)
@@ -169,19 +171,18 @@ def store_tokens(
     return TokenStore(whole, np.concatenate([np.empty(0, np.int64), *lengths]), Lexicon(list(everything)))
 
 
-def _portions(texts: Sequence[str] | Sequence[Path], encoding: str) -> Iterator[list[str]]:
-    """Texts in portions of about so many characters; a longer text is a portion of its own."""
-    portion: list[str] = []
-    size = 0
-    for text in texts:
+def _read(texts: Iterable[str | Path], encoding: str, longest: int | None) -> Iterator[str]:
+    """The texts, none longer than the tokenizer can take."""
+    for number, text in enumerate(texts):
         read = text if isinstance(text, str) else read_text(text, encoding)
-        if portion and size + len(read) > _PORTION:
-            yield portion
-            portion, size = [], 0
-        portion.append(read)
-        size += len(read)
-    if portion:
-        yield portion
+        if longest is not None and len(read) > longest:
+            name = f"text {number}" if isinstance(text, str) else text
+            raise DataError(
+                f"{name} has {len(read):,} characters; this tokenizer takes {longest:,} of a text, since it needs some "
+                f"150 bytes for each ({150 * len(read) / 2**30:.0f} GB here). Divide it into several texts, such as "
+                "its paragraphs; or use WordTokenizer or SubwordTokenizer."
+            )
+        yield read
 
 
 def _workers_for(texts: Sequence[str] | Sequence[Path], asked: int | None) -> int:
@@ -195,18 +196,18 @@ def _workers_for(texts: Sequence[str] | Sequence[Path], asked: int | None) -> in
     return 0
 
 
-def _tokenized(portions: Iterator[list[str]], process: TokenizeWithRules, n_workers: int) -> Iterator[Numbered]:
+def _tokenized(waiting: Iterator[list[str]], process: TokenizeWithRules, n_workers: int) -> Iterator[Numbered]:
     """The portions in order, made here or in processes, of which each has at most two waiting."""
     own_threads = getattr(process.tok, "own_threads", False)
     if n_workers < 2 or own_threads:
-        yield from map(process.numbered, portions)
+        yield from map(process.numbered, waiting)
         return
     kind = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
-    waiting: deque[Future[Numbered]] = deque()
+    begun: deque[Future[Numbered]] = deque()
     with ProcessPoolExecutor(n_workers, mp_context=multiprocessing.get_context(kind)) as pool:
-        for portion in portions:
-            waiting.append(pool.submit(process.numbered, portion))
-            if len(waiting) > 2 * n_workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        for portion in waiting:
+            begun.append(pool.submit(process.numbered, portion))
+            if len(begun) > 2 * n_workers:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()

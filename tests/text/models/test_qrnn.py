@@ -49,6 +49,36 @@ def test_a_layer_is_the_formula_of_the_paper(window: int, output_gate: bool) -> 
     torch.testing.assert_close(cell[0], state)
 
 
+@pytest.mark.parametrize("steps", [3, 2000])
+def test_half_precision_remembers_as_long_as_single_does(steps: int) -> None:
+    torch.manual_seed(0)
+    layer = QRNNLayer(4, 5, window=2)
+    with torch.no_grad():
+        layer.linear.bias[5:10] = 7  # forget gates of 0.999, which bfloat16 would take for 1
+    x = torch.randn(2, steps, 4)
+    expected, (cell, _) = layer(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        shown, (half, words) = layer(x)
+        again, _ = layer(x, (half, words))
+    assert shown.dtype == torch.bfloat16
+    assert cell.abs().max() > (0.2 if steps == 2000 else 0)
+    torch.testing.assert_close(half, cell, atol=0.02, rtol=0.02)
+    torch.testing.assert_close(shown.float(), expected, atol=0.02, rtol=0.02)
+    again.float().sum().backward()
+    assert layer.linear.weight.grad is not None
+    assert torch.isfinite(layer.linear.weight.grad).all()
+
+
+@pytest.mark.parametrize("block", [None, 1, 37, 71])
+def test_long_sequences_are_scanned_as_exactly_as_step_by_step(block: int | None) -> None:
+    generator = torch.Generator().manual_seed(0)
+    made = [torch.rand(1, 5000, 2, generator=generator, dtype=torch.float64) for _ in range(2)]
+    inputs = (0.99 + 0.01 * made[0], made[1] - 0.5, made[0][:, 0])
+    exact = one_after_the_other(*inputs)
+    single = linear_recurrence(*(part.float() for part in inputs), block)
+    torch.testing.assert_close(single.double(), exact, atol=1e-4 * float(exact.abs().max()), rtol=0)
+
+
 def test_several_layers_read_on_where_they_ended() -> None:
     torch.manual_seed(0)
     network = QRNN(4, 5, n_layers=2).double().eval()

@@ -148,13 +148,16 @@ class QRNNLayer(nn.Module):
         seen = torch.cat([words.transpose(0, 1), x], 1) if self.window > 1 else x
         length = x.shape[1]
         windows = torch.cat([seen[:, i : i + length] for i in range(self.window)], -1) if self.window > 1 else x
-        candidate, forget, *output = self.linear(windows).chunk(3 if self.output_gate else 2, -1)
+        gates = self.linear(windows)
+        # in half precision a gate near 1 would be 1, and the state would never change
+        exact = gates if gates.dtype == torch.float64 else gates.float()
+        candidate, forget, *output = exact.chunk(3 if self.output_gate else 2, -1)
         keep = forget.sigmoid()
         if self.zoneout and self.training:
             keep = torch.where(torch.rand_like(keep) < self.zoneout, 1.0, keep)
-        states = linear_recurrence(keep, (1 - keep) * candidate.tanh(), cell[0])
+        states = linear_recurrence(keep, (1 - keep) * candidate.tanh(), cell[0].to(keep))
         shown = output[0].sigmoid() * states if output else states
-        return shown, (states[None, :, -1], seen[:, length:].transpose(0, 1))
+        return shown.to(gates), (states[None, :, -1], seen[:, length:].transpose(0, 1))
 
     def extra_repr(self) -> str:
         """The arguments."""
