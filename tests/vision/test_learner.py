@@ -12,6 +12,7 @@ from laminar.core.errors import ConfigError, DataError
 from laminar.core.types import TensorCategory, TensorImage
 from laminar.data.loaders import DataLoaders
 from laminar.data.normalize import Normalize
+from laminar.interpret.grad_cam import grad_cam
 from laminar.learner.loading import load_learner
 from laminar.metrics.classification import accuracy
 from laminar.vision.augment import aug_transforms
@@ -30,6 +31,10 @@ def tiny() -> nn.Sequential:
         nn.Conv2d(3, 6, 3, 2), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
         nn.Flatten(), nn.Linear(8, 5),
     )  # fmt: skip
+
+
+def transformer() -> VisionTransformer:
+    return VisionTransformer(48, patch_size=16, num_layers=1, num_heads=2, hidden_dim=8, mlp_dim=8)
 
 
 def stripes() -> nn.Sequential:
@@ -60,22 +65,22 @@ def test_pain_66_pictures_are_normalised_as_the_networks_own_configuration_says(
         assert std.tolist() == pytest.approx([0.2, 0.2, 0.1])
 
 
-def test_pain_66_a_vision_transformer_is_built_from_a_function_that_cuts_it(make_folder: MakeFolder) -> None:
-    def transformer() -> VisionTransformer:
-        return VisionTransformer(64, patch_size=16, num_layers=1, num_heads=2, hidden_dim=8, mlp_dim=8)
-
-    def features(model: VisionTransformer) -> nn.Module:
-        model.heads = nn.Identity()
-        return nn.Sequential(model, nn.Unflatten(1, (8, 1, 1)))
-
+def test_pain_66_a_vision_transformer_is_built_as_any_other_network(make_folder: MakeFolder, tmp_path: Path) -> None:
     path = make_folder({"train": 8, "valid": 4})
     dls = ImageDataLoaders.from_folder(path, item_tfms=Resize(64), bs=8, device="cpu")
-    with pytest.raises(ConfigError, match=r"VisionTransformer: it has parameters outside its layers.*Pass cut="):
-        vision_learner(dls, transformer, pretrained=False)
-    learn = vision_learner(dls, transformer, pretrained=False, cut=features)
+    learn = vision_learner(dls, transformer, pretrained=False)
     with learn.no_bar(), learn.no_logging():
         learn.fit(1)
-    assert learn.get_preds()[0].shape == (8, 2)
+    file = learn.export(tmp_path / "vit.laminar")
+    again = load_learner(file, trust=[transformer])
+    torch.testing.assert_close(again.predict(dls.valid_ds.items[0])[2], learn.predict(dls.valid_ds.items[0])[2])
+    assert grad_cam(learn, dls.valid_ds.items[0]).maps.shape == (1, 64, 64)
+
+    cut = vision_learner(dls, transformer, pretrained=False, cut=lambda model: nn.Sequential(model.conv_proj))
+    assert cut.model[0](torch.rand(1, 3, 64, 64)).shape == (1, 8, 4, 4)
+    odd = ImageDataLoaders.from_folder(path, item_tfms=Resize(50), bs=8, device="cpu")
+    with pytest.raises(ConfigError, match=r"50x50 pixels \(its patches of 16x16 do not divide 50x50\).*Resize\(64\)"):
+        vision_learner(odd, transformer, pretrained=False)
 
 
 def test_a_learner_learns_predicts_and_shows(dls: DataLoaders) -> None:

@@ -186,7 +186,7 @@ def found_body(
 ) -> PretrainedBody:
     """The body of `arch`, with weights if they are wanted, for pictures of `size` if it must be told.
 
-    With `scales`, one of timm's that has features at one scale only is refused, whatever the size.
+    With `scales`, one that has features at one scale only is refused, whatever the size.
     """
     if pretrained or weights is not None:
         found = pretrained_body(arch, weights, n_in, cut)

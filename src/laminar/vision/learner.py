@@ -15,6 +15,7 @@ from laminar.vision.models.body import Arch, Cut, body_splitter, num_features
 from laminar.vision.models.head import create_head, init_head
 from laminar.vision.models.pretrained import Weights
 from laminar.vision.models.timm_networks import TimmBody
+from laminar.vision.models.vision_transformer import TransformerBody
 
 __all__ = ["HeadOptions", "VisionLearnerOptions", "create_vision_model", "vision_learner", "vision_network"]
 
@@ -115,10 +116,11 @@ def _with_head(
 
 def _for_body(body: nn.Module, options: HeadOptions) -> HeadOptions:
     """Options of a head for features that may have been pooled already."""
-    if not (isinstance(body, TimmBody) and body.pooled):
+    if not (isinstance(body, TimmBody | TransformerBody) and body.pooled):
         return options
     if options.get("pool") or options.get("concat_pool"):
-        raise ConfigError(f"{type(body.model).__name__} pools its features itself: leave out pool and concat_pool")
+        name = type(body.model).__name__ if isinstance(body, TimmBody) else "a vision transformer"
+        raise ConfigError(f"{name} pools its features itself: leave out pool and concat_pool")
     return {"lin_ftrs": [], **options, "pool": False}
 
 

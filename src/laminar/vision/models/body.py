@@ -15,6 +15,7 @@ from laminar.core.errors import ConfigError, suggest
 from laminar.vision.models import xresnet, xresnet_variants
 from laminar.vision.models.measuring import channels_in, on_meta
 from laminar.vision.models.timm_networks import TIMM_PREFIX, TimmBody, is_timm, timm_arch, timm_names
+from laminar.vision.models.vision_transformer import TransformerBody, is_transformer
 
 __all__ = [
     "Arch",
@@ -149,6 +150,8 @@ def build_arch(arch: Arch, **options: object) -> nn.Module:
 def create_body(arch: Arch | nn.Module, n_in: int = 3, cut: Cut = None, *, pretrained: bool = False) -> nn.Module:
     """The part of a network before its pool and classifier: pictures in, ``[batch, features, height, width]`` out.
 
+    Of a vision transformer: all but its classifier, ``[batch, features]`` out.
+
     Args:
         arch: a function that makes a network, the name of one of torchvision's, or a network.
         n_in: channels of the pictures.
@@ -168,6 +171,8 @@ def create_body(arch: Arch | nn.Module, n_in: int = 3, cut: Cut = None, *, pretr
 def cut_model(model: nn.Module, cut: Cut = None) -> nn.Module:
     """Take the body out of a network; layers are shared, not copied. One of timm's loses its classifier.
 
+    Convolutional networks lose pool and classifier, vision transformers their classifier only.
+
     Args:
         model: the whole network.
         cut: see `create_body`.
@@ -179,6 +184,8 @@ def cut_model(model: nn.Module, cut: Cut = None) -> nn.Module:
         return cut(model)
     if cut is None and is_timm(model):
         return TimmBody(model)
+    if cut is None and is_transformer(model):
+        return TransformerBody(model)
     children = [child for name, child in model.named_children() if not name.lower().startswith("aux")]
     if isinstance(cut, int):
         return Body(*children[:cut])
@@ -270,7 +277,7 @@ def num_features(body: nn.Module, n_in: int | None = None) -> int:
     Raises:
         ConfigError: the result is not ``[batch, features, height, width]``.
     """
-    if isinstance(body, TimmBody):
+    if isinstance(body, TimmBody | TransformerBody):
         return body.features
     n_in = channels_in(body) if n_in is None else n_in
     failure: Exception | None = None

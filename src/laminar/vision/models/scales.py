@@ -12,10 +12,14 @@ from laminar.core.errors import ConfigError
 from laminar.vision.models.body import MEASURED_SIZES, body_groups
 from laminar.vision.models.measuring import channels_in, on_meta
 from laminar.vision.models.timm_networks import TimmBody, TimmScales
+from laminar.vision.models.vision_transformer import TransformerBody
 
 __all__ = ["BodyScales", "channels_of_scales", "check_scales", "with_scales"]
 
-_ONE_SCALE = "a U-Net needs features at two scales at least, and this body gives one (as do plain vision transformers)"
+_ONE_SCALE = (
+    "a U-Net needs features at two scales at least, and this body gives one (as do plain vision transformers). Take one "
+    "that makes pictures smaller step by step, such as resnet34, convnext_tiny or swin_t."
+)
 
 _SHRINKS = 1.4  # a side that gets smaller by less has only lost its border, as in convolutions without padding
 _CHANNELS_LAST = [0, 2, 3, 1]
@@ -96,7 +100,12 @@ def with_scales(encoder: nn.Module) -> nn.Module:
 
     Args:
         encoder: layers in order, or a module that gives a list of feature maps, the finest first.
+
+    Raises:
+        ConfigError: it gives features at one scale only, or passes no pictures of features on.
     """
+    if isinstance(encoder, TransformerBody):
+        raise ConfigError(_ONE_SCALE)
     if isinstance(encoder, TimmBody):
         return TimmScales(encoder)
     in_order = isinstance(encoder, nn.Sequential) and type(encoder).forward is nn.Sequential.forward
@@ -104,12 +113,12 @@ def with_scales(encoder: nn.Module) -> nn.Module:
 
 
 def check_scales(body: nn.Module) -> None:
-    """Refuse one of timm's networks that has features at one scale, before anything is asked of its input.
+    """Refuse a network of timm's, or a vision transformer, that has features at one scale, whatever its input.
 
     Raises:
         ConfigError: it has.
     """
-    if isinstance(body, TimmBody) and len(body.last_of_scales()) < 2:
+    if isinstance(body, TransformerBody) or (isinstance(body, TimmBody) and len(body.last_of_scales()) < 2):
         raise ConfigError(_ONE_SCALE)
 
 
