@@ -17,8 +17,8 @@ from laminar.vision.models.vision_transformer import TransformerBody
 __all__ = ["BodyScales", "channels_of_scales", "check_scales", "with_scales"]
 
 _ONE_SCALE = (
-    "a U-Net needs features at two scales at least, and this body gives one (as do plain vision transformers). Take one "
-    "that makes pictures smaller step by step, such as resnet34, convnext_tiny or swin_t."
+    "a U-Net needs features at two scales at least, and this body gives one (as do plain vision transformers). Take "
+    "one that makes pictures smaller step by step, such as resnet34, convnext_tiny or swin_t."
 )
 
 _SHRINKS = 1.4  # a side that gets smaller by less has only lost its border, as in convolutions without padding
