@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
@@ -10,7 +12,7 @@ from torchvision.models import VisionTransformer
 __all__ = ["TransformerBody", "is_transformer"]
 
 
-def is_transformer(model: nn.Module) -> bool:
+def is_transformer(model: nn.Module) -> TypeGuard[VisionTransformer]:
     """Whether a network is a vision transformer of torchvision's that goes through its layers as that one does."""
     return isinstance(model, VisionTransformer) and type(model).forward is VisionTransformer.forward
 
@@ -61,7 +63,7 @@ class TransformerBody(nn.Module):
         side = round((known.shape[1] - 1) ** 0.5)
         if (rows, columns) == (side, side):
             return known
-        grid = known[:, 1:].transpose(1, 2).unflatten(2, (side, side))
+        grid = known[:, 1:].transpose(1, 2).reshape(1, -1, side, side)
         scaled = interpolate(grid, (rows, columns), mode="bicubic", antialias=True)
         return torch.cat([known[:, :1], scaled.flatten(2).transpose(1, 2)], dim=1)
 
