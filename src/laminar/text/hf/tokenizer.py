@@ -66,7 +66,11 @@ class HFTokenizer:
         return None if limit >= _NO_LIMIT else limit
 
     def encode(
-        self, texts: Sequence[Any], max_length: int | None = None, is_split_into_words: bool = False
+        self,
+        texts: Sequence[Any],
+        max_length: int | None = None,
+        is_split_into_words: bool = False,
+        as_targets: bool = False,
     ) -> EncodedTexts:
         """The tokens of texts, of pairs of texts, or of lists of words.
 
@@ -74,13 +78,17 @@ class HFTokenizer:
             texts: texts; or all of them pairs (tuples); or all of them lists of words.
             max_length: cut what is longer.
             is_split_into_words: whether they are lists of words.
+            as_targets: whether they are texts that are to be written, perhaps in another language.
         """
-        portions = [texts[start : start + _PORTION] for start in range(0, len(texts), _PORTION)]
-        return EncodedTexts.joined([self._encode(list(part), max_length, is_split_into_words) for part in portions])
+        portions = [list(texts[start : start + _PORTION]) for start in range(0, len(texts), _PORTION)]
+        found = [self._encode(part, max_length, is_split_into_words, as_targets) for part in portions]
+        return EncodedTexts.joined(found)
 
-    def _encode(self, texts: list[Any], max_length: int | None, words: bool) -> EncodedTexts:
+    def _encode(self, texts: list[Any], max_length: int | None, words: bool, as_targets: bool) -> EncodedTexts:
         limit: dict[str, Any] = {} if max_length is None else {"truncation": True, "max_length": max_length}
-        if not words and isinstance(texts[0], tuple):
+        if as_targets:
+            found = self.hf(text_target=texts, return_attention_mask=False, **limit)
+        elif not words and isinstance(texts[0], tuple):
             first, second = zip(*texts, strict=True)
             found = self.hf(list(first), list(second), return_attention_mask=False, **limit)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,8 @@ class HFTokenize(ItemTransform):
 
     Args:
         tokenizer: of transformers.
-        max_length: cut texts after so many tokens; None for as many as the tokenizer says that its model takes.
+        max_length: cut texts after so many tokens; None for as many as the tokenizer says that its model takes, with a
+            warning that says how many were cut.
         is_split_into_words: the texts are lists of words.
         encoding: of files.
     """
@@ -119,6 +121,8 @@ class HFTokenize(ItemTransform):
         self._store = self.tokenizer.encode(read, self.limit, self.is_split_into_words)
         self._refuse_empty(texts, names)
         self._known = {_key(text): row for row, text in enumerate(texts)}
+        if self.max_length is None:
+            tell_truncated(self._store, self.limit, "texts", "max_length")
 
     def _texts_of(self, items: Any) -> Sequence[Any]:
         """What comes to this transform from a list of items."""
@@ -187,6 +191,24 @@ class HFTokenize(ItemTransform):
                 "get_x=ColReader('text'); for lists of words, is_split_into_words=True."
             )
         return x
+
+
+def tell_truncated(texts: EncodedTexts, limit: int | None, what: str, argument: str) -> None:
+    """Say how many of some texts were cut where nobody has asked for it.
+
+    Args:
+        texts: their tokens.
+        limit: after how many tokens they were cut.
+        what: what they are called.
+        argument: what says after how many tokens to cut.
+    """
+    if texts.n_truncated:
+        warnings.warn(
+            f"{texts.n_truncated} of {len(texts)} {what} have more than {limit} tokens and are cut there, since the"
+            f" tokenizer says that its model takes no more. {argument}={limit} says that you know.",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def holds_words(cells: Any) -> bool:

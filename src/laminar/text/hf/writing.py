@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from laminar.core.device import to_device
@@ -19,12 +18,12 @@ from laminar.learner.inference import evaluation_loader
 from laminar.nn.losses import LossFunction
 from laminar.text.hf.base_learner import HFLearner
 from laminar.text.hf.generating import write
-from laminar.text.hf.inputs import TokenizedText
+from laminar.text.hf.inputs import EncodedTexts, TokenizedText
 from laminar.text.hf.model import HFModel, without_adapters
 from laminar.text.hf.tasks import HFTask, register_task
 from laminar.text.hf.token_loss import TokenCrossEntropyLoss
 from laminar.text.hf.tokenizer import HFTokenizer, as_tokenizer
-from laminar.text.hf.tokenizing import IGNORED, HFPad, TokenTargets
+from laminar.text.hf.tokenizing import IGNORED, HFPad, TokenTargets, tell_truncated
 from laminar.text.showing import TextTable, show_text_results
 
 __all__ = [
@@ -58,19 +57,35 @@ class HFTokenizeTarget(ItemTransform):
         if max_length is not None and max_length < 1:
             raise ConfigError(f"max_length must be at least 1, got {max_length}")
         self.tokenizer, self.max_length = tokenizer, max_length
+        self._known: dict[str, int] = {}
+        self._store = EncodedTexts({}, [])
+
+    @property
+    def n_truncated(self) -> int:
+        """How many of the texts it was set up with were cut."""
+        return self._store.n_truncated
+
+    @property
+    def _limit(self) -> int | None:
+        return self.tokenizer.max_length if self.max_length is None else self.max_length
 
     def setups(self, items: object) -> None:
-        """Look whether every item has a text to write."""
+        """Tokenize all texts; every item must have one."""
         known = getattr(items, "tfms", None)
         texts: Any = items.up_to(self) if known is not None and self in known.transforms else items  # type: ignore[attr-defined]
         rows = getattr(getattr(items, "items", None), "index", None)
         names = range(len(texts)) if rows is None or callable(rows) else list(rows)
-        empty = [name for name, text in zip(names, texts, strict=True) if not isinstance(text, str) or not text.strip()]
+        read = list(texts)
+        empty = [name for name, text in zip(names, read, strict=True) if not isinstance(text, str) or not text.strip()]
         if empty:
             raise DataError(
-                f"{len(empty)} of {len(texts)} items have no text to be written; the first is {empty[0]}. Leave them"
+                f"{len(empty)} of {len(read)} items have no text to be written; the first is {empty[0]}. Leave them"
                 " out."
             )
+        self._store = self.tokenizer.encode(read, self._limit, as_targets=True)
+        self._known = {text: row for row, text in enumerate(read)}
+        if self.max_length is None:
+            tell_truncated(self._store, self._limit, "texts to be written", "HFWrittenBlock(max_length)")
 
     def encodes(self, text: object) -> object:
         """The tokens of a text."""
@@ -78,10 +93,9 @@ class HFTokenizeTarget(ItemTransform):
             return text
         if not isinstance(text, str) or not text.strip():
             raise DataError(f"a text to be written is needed, got {describe(text)}. Leave out rows that have none.")
-        limit = self.tokenizer.max_length if self.max_length is None else self.max_length
-        options = {} if limit is None else {"truncation": True, "max_length": limit}
-        numbers = self.tokenizer.hf(text_target=text, **options)["input_ids"]
-        return torch.tensor(numbers, dtype=torch.int64).as_subclass(WrittenTokens)
+        row = self._known.get(text)
+        store = self._store if row is not None else self.tokenizer.encode([text], self._limit, as_targets=True)
+        return store[row or 0]["input_ids"].as_subclass(WrittenTokens)
 
     def decodes(self, numbers: WrittenTokens) -> TitledStr:
         """The text."""
