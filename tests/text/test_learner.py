@@ -4,6 +4,7 @@ import json
 import random
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -16,6 +17,7 @@ from laminar.data.transforms import Categorize
 from laminar.learner import load_learner
 from laminar.metrics import Perplexity, accuracy
 from laminar.text.attribution import token_attributions
+from laminar.text.data import TextDataLoaders
 from laminar.text.ensemble import ensemble_preds
 from laminar.text.learner import language_model_learner, text_classifier_learner
 from laminar.text.models.awd_lstm import AWD_LSTM, AWD_QRNN
@@ -311,6 +313,15 @@ def test_what_is_wrong_with_a_call_is_said(dls, dls_lm) -> None:
         text_vocab(object())
     with pytest.raises(ConfigError, match=r"got Linear. For any other: Learner"):
         TextLearner(dls, torch.nn.Linear(2, 2))
+
+
+def test_loaders_of_another_kind_are_refused() -> None:
+    df = pd.DataFrame(reviews(), columns=["text", "label"])
+    options = {"text_col": "text", "label_col": "label", "bs": 4, "device": "cpu", "num_workers": 0}
+    with pytest.raises(ConfigError, match=r"text_classifier_learner was given loaders of a language model.*is_lm"):
+        text_classifier_learner(TextDataLoaders.from_df(df, is_lm=True, **options), AWD_LSTM)
+    with pytest.raises(ConfigError, match=r"language_model_learner was given loaders of texts with targets.*is_lm"):
+        language_model_learner(TextDataLoaders.from_df(df, **options), AWD_LSTM)
 
 
 def test_a_file_cannot_ask_for_a_network_of_any_size(dls, tmp_path: Path) -> None:

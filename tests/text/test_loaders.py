@@ -235,6 +235,12 @@ def test_tables_hold_long_texts_and_say_what_html_is_not():
     assert ">xxbos</span>" in table._repr_html_()
 
 
+def test_tables_hand_no_orders_to_a_terminal():
+    table = TextTable(["text", "category"], [["\x1b]0;owned\x07\x1b[2J\r one\ttwo\nthree", "\x9b31m"]])
+    assert not {"\x1b", "\x07", "\r", "\x9b"} & set(str(table))
+    assert "one" in str(table)
+
+
 def test_one_text_without_words_among_many_is_an_error_not_a_row_of_padding():
     df = frame()
     df.loc[5, "text"] = "  "

@@ -1,5 +1,8 @@
 """Tokens of whole data sets: the same however they are made, kept by content, and what is wrong names its row."""
 
+from collections import Counter
+from operator import itemgetter
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +12,10 @@ from hypothesis import strategies as st
 
 from laminar.core import DataError
 from laminar.data import ColReader, ColSplitter, Datasets, Getter, TfmdLists, get_text_files
+from laminar.text import known
 from laminar.text.columns import TextColumns
+from laminar.text.data import TextDataLoaders
+from laminar.text.fingerprint import digests
 from laminar.text.numericalize import Numericalize, make_vocab
 from laminar.text.rules import fix_html, lowercase, replace_all_caps, replace_maj
 from laminar.text.tokenizer import Tokenizer
@@ -128,6 +134,11 @@ def test_wrong_encoding_names_file_and_line(tmp_path):
     assert list(TfmdLists([file], [Tokenizer(encoding="latin-1")])[0])[-1] == "schön"
 
 
+def test_a_mark_at_the_beginning_of_a_file_is_no_word(tmp_path):
+    (tmp_path / "a.txt").write_bytes("\ufeffHello".encode())
+    assert list(Tokenizer()(tmp_path / "a.txt")) == ["xxbos", "xxmaj", "hello"]
+
+
 def test_empty_texts_are_a_token_or_an_error():
     assert list(Tokenizer()("")) == ["xxbos"]
     with pytest.raises(DataError, match="1 of 2 texts have no tokens, the first is number 1"):
@@ -152,3 +163,28 @@ def test_vocabulary_does_not_grow_with_unknown_words():
     numbers(["new", "a"])
     assert numbers.vocab == ["xxunk", "a"]
     assert len(numbers.o2i) == 2
+
+
+def test_texts_are_looked_up_once_for_each_list_of_items(monkeypatch):
+    looked_up = Counter()
+
+    def counted(texts):
+        looked_up.update(kept := list(texts))
+        return digests(kept)
+
+    monkeypatch.setattr(known, "digests", counted)
+    df = pd.DataFrame({"text": [f"text {number}" for number in range(40)], "label": ["a", "b"] * 20})
+    options = {"text_col": "text", "label_col": "label", "bs": 4, "device": "cpu", "num_workers": 0}
+    dls = TextDataLoaders.from_df(df, is_lm=True, **options)
+    assert [len(list(loader)) > 0 for loader in dls] == [True, True]
+    assert set(looked_up.values()) == {2}  # all before training; then those of training, and those of validation
+
+
+def test_two_inputs_by_one_tokenizer_are_not_taken_for_each_other():
+    rows = [[f"one {number}", f"another text {number} here"] for number in range(8)]
+    tokenizer = Tokenizer(n_workers=0)
+    first = TfmdLists(rows, [itemgetter(0), tokenizer])
+    second = TfmdLists(rows, [itemgetter(1), tokenizer], do_setup=False)
+    tokenizer.setup([text for row in rows for text in row])
+    lengths = [tokenizer.known.store.lengths[tokenizer.rows_of(texts)].tolist() for texts in (first, second, first)]
+    assert lengths == [[3] * 8, [5] * 8, [3] * 8]

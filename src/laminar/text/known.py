@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,10 @@ __all__ = ["KnownTexts", "keys_of"]
 def keys_of(texts: Sequence[Any]) -> list[bytes]:
     """16 bytes that stand for each text, or for the path of each file."""
     return digests(text if isinstance(text, str) else f"file {text}" for text in texts)
+
+
+_REMEMBERED = 4  # lists of items: those of training, of validation, and two that may be asked about between
+Rows = np.ndarray[Any, np.dtype[np.int64]]
 
 
 class KnownTexts:
@@ -33,6 +37,11 @@ class KnownTexts:
         self._first = np.ascontiguousarray(halves[order, 0])
         self._second = np.ascontiguousarray(halves[order, 1])
         self._rows = order
+        self._asked: list[tuple[Any, Sequence[Any], Rows | None]] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs: without the lists that were asked about here."""
+        return {**self.__dict__, "_asked": []}
 
     def row(self, text: Any) -> int | None:
         """The row of a text (or path), None if it is not there."""
@@ -43,7 +52,23 @@ class KnownTexts:
             return None
         return int(self._rows[place])
 
-    def rows(self, texts: Sequence[Any]) -> np.ndarray[Any, Any] | None:
+    def rows_of(self, source: Any, before: Sequence[Any], texts_of: Callable[[], Sequence[Any] | None]) -> Rows | None:
+        """The rows of all texts that come from a source; a loader, its vocabulary and its order ask for the same.
+
+        Args:
+            source: the items.
+            before: the steps that make texts of them.
+            texts_of: makes the texts; None if there are none.
+        """
+        for known, steps, rows in self._asked:
+            if known is source and steps == before and (rows is None or len(rows) == len(source)):
+                return rows
+        texts = texts_of()
+        rows = None if texts is None else self.rows(texts)
+        self._asked = [(source, before, rows), *self._asked[: _REMEMBERED - 1]]
+        return rows
+
+    def rows(self, texts: Sequence[Any]) -> Rows | None:
         """The rows of several texts; None if one of them is not there."""
         if not len(self._rows):
             return None if len(texts) else np.empty(0, dtype=np.int64)

@@ -13,6 +13,7 @@ from laminar.core.recipe import builder
 from laminar.learner.learner import LearnerOptions
 from laminar.learner.losses_for import known_loss
 from laminar.nn.losses import CrossEntropyLossFlat
+from laminar.text.lm_loader import LMDataLoader, SortedTextDL
 from laminar.text.models.archs import TextArch, arch_recipe, text_arch
 from laminar.text.models.classifier import get_text_classifier
 from laminar.text.models.encoder import SequentialRNN, awd_lstm_clas_split, awd_lstm_lm_split
@@ -218,6 +219,11 @@ def text_classifier_learner(
 
 
 _LONGEST = 1 << 16  # words that an encoder without memory reads at once, where nothing else is said
+_OF_WORDS = (
+    "of a language model, which predict the next word. Make them with targets, without is_lm=True; or use "
+    "language_model_learner"
+)
+_OF_TARGETS = "of texts with targets. Make them of words to predict, is_lm=True; or use text_classifier_learner"
 _OF_BOTH = ["dls", "arch", "config", "drop_mult", "backwards", "pretrained", "weights"]
 _OF_CLASSIFIERS = ["seq_len", "n_out", "lin_ftrs", "ps", "max_len", "y_range"]
 
@@ -227,6 +233,11 @@ def _check_call(called: str, dls: Any, pretrained: bool | None, weights: Weights
     check_keywords(options, [*own, *TextLearnerOptions.__annotations__], called)
     if isinstance(dls, type | str):
         raise ConfigError(f"{called} takes the loaders first, then the architecture: {called}(dls, AWD_LSTM).")
+    loader = getattr(dls, "train", None)
+    if isinstance(loader, LMDataLoader if called == "text_classifier_learner" else SortedTextDL):
+        raise ConfigError(
+            f"{called} was given loaders {_OF_WORDS if isinstance(loader, LMDataLoader) else _OF_TARGETS}."
+        )
     if pretrained and weights is None:
         raise ConfigError(
             f"{called}(pretrained=True): no weights come with laminar, and none are downloaded. Train a language model"

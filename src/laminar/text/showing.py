@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import itertools
+import re
 import shutil
 import sys
 import textwrap
@@ -14,8 +15,9 @@ from laminar.core.show import Samples, plot_top_losses, show_batch, show_results
 from laminar.core.types import LMTensorText, TensorText
 from laminar.text.special_tokens import SPECIAL_TOKENS
 
-__all__ = ["HtmlText", "TextTable", "show_text_batch", "show_text_results", "tell_top_losses"]
+__all__ = ["HtmlText", "TextTable", "show_in_tables", "show_text_results"]
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # some tell a terminal what to do; not tabs and line ends
 _NARROW = 12  # characters of a column that holds no texts
 _CELL = "padding: 2px 12px; text-align: left; vertical-align: top"
 
@@ -74,7 +76,7 @@ class TextTable:
         widths = self._widths(shutil.get_terminal_size((100, 24)).columns)
         rule = ["-" * width for width in widths]
         lines = [_line(self.columns, widths), _line(rule, widths)]
-        for row in self.rows:
+        for row in [[_CONTROL.sub("\ufffd", cell) for cell in row] for row in self.rows]:
             cells = [textwrap.wrap(cell, width) or [""] for cell, width in zip(row, widths, strict=True)]
             lines += [_line(parts, widths) for parts in itertools.zip_longest(*cells, fillvalue="")]
         return "\n".join(lines)
@@ -129,11 +131,6 @@ def _n_inp(x: Any) -> int:
     return len(x) if isinstance(x, tuple) else 1
 
 
-def show_text_batch(x: object, samples: Samples, max_n: int, trunc_at: int) -> TextTable:
-    """A table of texts and their targets."""
-    return _shown(_names(samples[0], _n_inp(x)), samples[:max_n], trunc_at)
-
-
 def show_text_results(x: object, samples: Samples, outs: Samples, max_n: int, trunc_at: int) -> TextTable:
     """A table of texts, their targets and what was predicted."""
     columns = [*_names(samples[0], _n_inp(x)), *(["prediction"] * len(outs[0]))]
@@ -141,29 +138,57 @@ def show_text_results(x: object, samples: Samples, outs: Samples, max_n: int, tr
     return _shown(columns, rows, trunc_at)
 
 
-def tell_top_losses(
-    x: object, samples: Samples, outs: Samples, raws: Sequence[Any], losses: Sequence[float], trunc_at: int
-) -> TextTable:
-    """A table of texts with what was predicted of them, how surely, and how wrong that was."""
-    columns = [*_names(samples[0], _n_inp(x)), "predicted", "probability", "loss"]
-    rows = []
-    for sample, out, raw, loss in zip(samples, outs, raws, losses, strict=False):
-        rows.append((*sample, ", ".join(map(str, out)), f"{float(raw.max()):.2f}", f"{float(loss):.2f}"))
-    return _shown(columns, rows, trunc_at)
+def show_in_tables(kind: type) -> None:
+    """Let `show_batch`, `show_results` and `plot_top_losses` show inputs of a class, whatever the targets, in tables.
+
+    Args:
+        kind: of inputs whose decoded form is a text.
+    """
+
+    @show_batch.register
+    def show_texts(
+        x: kind,  # type: ignore[valid-type]  # read when the function is registered
+        y: object,
+        samples: Samples,
+        ctxs: Any = None,
+        max_n: int = 9,
+        trunc_at: int = 150,
+    ) -> TextTable:
+        return _shown(_names(samples[0], _n_inp(x)), samples[:max_n], trunc_at)
+
+    @show_results.register
+    def show_results_of_texts(
+        x: kind,  # type: ignore[valid-type]  # as above
+        y: object,
+        samples: Samples,
+        outs: Samples,
+        ctxs: Any = None,
+        max_n: int = 9,
+        trunc_at: int = 150,
+    ) -> TextTable:
+        return show_text_results(x, samples, outs, max_n, trunc_at)
+
+    @plot_top_losses.register
+    def tell_top_losses(
+        x: kind,  # type: ignore[valid-type]  # as above
+        y: object,
+        samples: Samples,
+        outs: Samples,
+        raws: Sequence[Any],
+        losses: Sequence[float],
+        ctxs: Any = None,
+        trunc_at: int = 150,
+        **_grid: Any,
+    ) -> TextTable:
+        columns = [*_names(samples[0], _n_inp(x)), "predicted", "probability", "loss"]
+        rows = [
+            (*sample, ", ".join(map(str, out)), f"{float(raw.max()):.2f}", f"{float(loss):.2f}")
+            for sample, out, raw, loss in zip(samples, outs, raws, losses, strict=False)
+        ]
+        return _shown(columns, rows, trunc_at)
 
 
-@show_batch.register
-def _show_texts(
-    x: TensorText, y: object, samples: Samples, ctxs: Any = None, max_n: int = 9, trunc_at: int = 150
-) -> TextTable:
-    return show_text_batch(x, samples, max_n, trunc_at)
-
-
-@show_results.register
-def _show_text_results(
-    x: TensorText, y: object, samples: Samples, outs: Samples, ctxs: Any = None, max_n: int = 9, trunc_at: int = 150
-) -> TextTable:
-    return show_text_results(x, samples, outs, max_n, trunc_at)
+show_in_tables(TensorText)
 
 
 @show_results.register
@@ -172,18 +197,3 @@ def _show_next_words(
 ) -> TextTable:
     rows = [(*sample, *out) for sample, out in zip(samples[:max_n], outs, strict=False)]
     return _shown(["text", "text_", "prediction"][: len(rows[0])], rows, trunc_at)
-
-
-@plot_top_losses.register
-def _tell_top_losses(
-    x: TensorText,
-    y: object,
-    samples: Samples,
-    outs: Samples,
-    raws: Sequence[Any],
-    losses: Sequence[float],
-    ctxs: Any = None,
-    trunc_at: int = 150,
-    **_grid: Any,
-) -> TextTable:
-    return tell_top_losses(x, samples, outs, raws, losses, trunc_at)

@@ -183,8 +183,11 @@ class Tokenizer(Transform):
 
     def rows_of(self, items: Any) -> np.ndarray[Any, Any] | None:
         """Where the tokens of these items are in the store (``known.store``); None if some are not there."""
-        texts = None if self.known is None else self.texts_of(items)
-        return None if texts is None or self.known is None else self.known.rows(texts)
+        if self.known is None:
+            return None
+        steps: list[Any] = getattr(getattr(items, "tfms", None), "transforms", [])
+        before = steps[: steps.index(self)] if self in steps else list(steps)
+        return self.known.rows_of(getattr(items, "items", items), before, lambda: self.texts_of(items))
 
     def _stored(self, texts: Sequence[Any], keys: list[bytes]) -> TokenStore:
         options: dict[str, Any] = {

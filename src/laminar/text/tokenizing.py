@@ -111,7 +111,7 @@ def read_text(path: str | Path, encoding: str = "utf-8") -> str:
     """
     data = Path(path).read_bytes()
     try:
-        return data.decode(encoding).replace("\r\n", "\n")
+        return data.decode(encoding).removeprefix("\ufeff").replace("\r\n", "\n")  # some editors begin files so
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise DataError(

@@ -11,7 +11,7 @@ from typing import Any
 from laminar.core.show import Samples, plot_top_losses, show_batch, show_results
 from laminar.text.hf.inputs import TokenizedText
 from laminar.text.hf.token_classification import TokenTags
-from laminar.text.showing import HtmlText, TextTable, show_text_batch, show_text_results, tell_top_losses
+from laminar.text.showing import HtmlText, TextTable, show_in_tables
 
 __all__: list[str] = []
 
@@ -81,30 +81,4 @@ def _tell_tagged_top_losses(
     return table
 
 
-@show_batch.register
-def _show_tokenized(
-    x: TokenizedText, y: object, samples: Samples, ctxs: Any = None, max_n: int = 9, trunc_at: int = 150
-) -> TextTable:
-    return show_text_batch(x, samples, max_n, trunc_at)
-
-
-@show_results.register
-def _show_tokenized_results(
-    x: TokenizedText, y: object, samples: Samples, outs: Samples, ctxs: Any = None, max_n: int = 9, trunc_at: int = 150
-) -> TextTable:
-    return show_text_results(x, samples, outs, max_n, trunc_at)
-
-
-@plot_top_losses.register
-def _tell_tokenized_top_losses(
-    x: TokenizedText,
-    y: object,
-    samples: Samples,
-    outs: Samples,
-    raws: Sequence[Any],
-    losses: Sequence[float],
-    ctxs: Any = None,
-    trunc_at: int = 150,
-    **_grid: Any,
-) -> TextTable:
-    return tell_top_losses(x, samples, outs, raws, losses, trunc_at)
+show_in_tables(TokenizedText)
