@@ -14,6 +14,7 @@ from tests.text.hf.tiny import WORDS, bert_config
 from laminar.core.errors import ConfigError, DataError
 from laminar.core.types import plain
 from laminar.data import DataBlock, RandomSplitter
+from laminar.interpret.base import Interpretation
 from laminar.learner import load_learner
 from laminar.metrics import exact_match
 from laminar.text.hf import (
@@ -191,6 +192,25 @@ def test_answers_are_shown_in_their_context(bert_tokenizer, capsys):
     assert results.columns == ["question", "context", "answer", "prediction", "score"]
     assert all(f"«{true}»" in context for _, context, true, _, _ in results.rows)
     assert "prediction" in capsys.readouterr().out
+
+
+def test_the_windows_with_the_largest_losses_are_told(bert_tokenizer, capsys):
+    learn = hf_learner(loaders(bert_tokenizer), bert_config())
+    told = Interpretation.from_learner(learn)
+    table = told.plot_top_losses(3)
+    assert table.columns == ["question", "context", "answer", "prediction", "loss"]
+    assert [row[4] for row in table.rows] == [f"{loss:.2f}" for loss in told.top_losses(3).losses.tolist()]
+    for question, context, answer, _, _ in table.rows:
+        assert question.startswith("the ")
+        assert f"«{answer}»" in context if answer else "«" not in context
+    assert learn.dls.valid.show_batch(learn.dls.valid.one_batch(), max_n=2).columns == table.columns[:3]
+
+
+def test_questions_of_which_nothing_is_known_among_others_are_told(bert_tokenizer):
+    df = questions()
+    df.at[4, "answers"] = None
+    with pytest.raises(DataError, match=r"of 1 of 2[0-9] questions no answer is given, the first in row 4"):
+        loaders(bert_tokenizer, df)
 
 
 def test_a_question_without_answer_may_be_answered_by_nothing(bert_tokenizer):

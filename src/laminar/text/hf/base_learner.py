@@ -28,7 +28,8 @@ class HFLearner(Learner):
         return self._hf_tokenizer.hf
 
     @property
-    def _network(self) -> HFModel:
+    def network(self) -> HFModel:
+        """The model as laminar calls it."""
         assert isinstance(self.model, HFModel), "hf_learner made it"
         return self.model
 

@@ -49,7 +49,7 @@ class HFCausalLearner(HFLearner):
         several = [texts] if isinstance(texts, str) else list(texts)
         options = {"do_sample": False, **options}
         written = write_on(
-            self._network, self._hf_tokenizer, several, self.device, seed=seed, max_new_tokens=max_new_tokens, **options
+            self.network, self._hf_tokenizer, several, self.device, seed=seed, max_new_tokens=max_new_tokens, **options
         )
         return written[0] if isinstance(texts, str) else written
 
@@ -84,7 +84,7 @@ class HFCausalLearner(HFLearner):
         self.model.to(self.device)
         sampling = sampling_options(temperature, top_k, top_p, min_p)
         return write_on(
-            self._network,
+            self.network,
             self._hf_tokenizer,
             [text],
             self.device,

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
+from laminar.core.device import to_cpu
 from laminar.core.errors import ConfigError, DataError
+from laminar.core.titled import TitledStr
 from laminar.core.types import plain
 from laminar.data.blocks import TransformBlock
+from laminar.data.collation import first_items, uncollate
 from laminar.data.loader import DataLoader
-from laminar.text.hf.questions import HFTokenizeQuestion, Question, QuestionWindows, as_question
-from laminar.text.hf.tokenizer import as_tokenizer
+from laminar.text.hf.inputs import TokenizedText
+from laminar.text.hf.questions import CONTEXT, HFTokenizeQuestion, Question, QuestionWindows, as_question
+from laminar.text.hf.tokenizer import HFTokenizer, as_tokenizer
 from laminar.text.hf.tokenizing import HFPad, tokenize_of
 from laminar.text.showing import TextTable
 
@@ -42,7 +48,9 @@ class HFQuestionDL(DataLoader):
             rows = getattr(self.dataset, "tls", [self.dataset])[0].up_to(tokenize)
             index = getattr(rows.items, "index", None)
             names = range(len(rows)) if index is None or callable(index) else list(index)
-            self._windows = tokenize.windows([_question(rows, number, names) for number in range(len(rows))], names)
+            questions = [_question(rows, number, names) for number in range(len(rows))]
+            _check_answers(questions, names)
+            self._windows = tokenize.windows(questions, names)
         return self._windows
 
     @property
@@ -52,6 +60,15 @@ class HFQuestionDL(DataLoader):
 
     def _item_source(self) -> Any:
         return self.windows
+
+    def decode_batch(self, b: Any, max_n: int | None = 9, full: bool = True) -> list[Any]:
+        """Take a batch of windows apart: question and part of the context, with the answer between « and », and the
+        answer.
+        """
+        tokenize = tokenize_of(self)
+        assert tokenize is not None, "checked when the windows were made"
+        x, *spans = self.after_batch.decode(to_cpu(first_items(b, max_n)))
+        return [_decoded(tokenize.tokenizer, text, *rest) for text, *rest in zip(uncollate(x), *spans, strict=True)]
 
     def show_batch(
         self,
@@ -65,13 +82,15 @@ class HFQuestionDL(DataLoader):
         """Show questions with the part of their context where the answer stands, between « and ».
 
         Args:
-            b: not used: windows are shown from the first question on.
+            b: a batch, whose texts are shown as the tokenizer has them; None for the first windows of this loader.
             max_n: how many.
             ctxs: not used.
-            show: False returns the table in place of showing it.
-            unique: not used.
-            **options: none.
+            show: see `DataLoader.show_batch`.
+            unique: see `DataLoader.show_batch`.
+            **options: see `DataLoader.show_batch`.
         """
+        if b is not None or not show:
+            return super().show_batch(b, max_n, ctxs, show, unique, **options)
         windows, rows = self.windows, []
         for number in range(min(max_n, len(windows))):
             asked = windows.questions[windows.rows[number]]
@@ -85,9 +104,29 @@ class HFQuestionDL(DataLoader):
             part = asked.context[: int(windows.offsets[number][max(behind - 1, begin), 1])]
             rows.append([asked.question, around(part, start, end), asked.context[start:end] if inside else ""])
         table = TextTable(["question", "context", "answer"], rows)
-        if show:
-            table.show()
+        table.show()
         return table
+
+
+def _decoded(tokenizer: HFTokenizer, text: TokenizedText, span: Any = None) -> tuple[Any, ...]:
+    """A window as (question, context), and its answer where there is one to be shown."""
+    numbers, of_context = text["input_ids"], text[CONTEXT].bool()
+    behind = int(of_context.nonzero().max()) + 1 if of_context.any() else 0
+    question = tokenizer.decode(numbers[~of_context & (torch.arange(len(numbers)) < behind)].tolist())
+    places = of_context.nonzero()[:, 0].tolist()
+    if span is None:
+        return ((question, tokenizer.decode(numbers[of_context].tolist())),)
+    first, last = plain(span).tolist()
+    inside = [place for place in places if first <= place <= last]
+    if not inside:
+        return (question, tokenizer.decode(numbers[of_context].tolist())), TitledStr("")
+    before, answer, after = (
+        tokenizer.decode(numbers[part].tolist())
+        for part in ([p for p in places if p < inside[0]], inside, [p for p in places if p > inside[-1]])
+    )
+    whole = f"{before} {answer} {after}"
+    marked = around(whole, len(before) + 1, len(before) + 1 + len(answer))
+    return (question, marked), TitledStr(answer)
 
 
 def _question(rows: Any, number: int, names: Sequence[Any]) -> Question:
@@ -96,6 +135,16 @@ def _question(rows: Any, number: int, names: Sequence[Any]) -> Question:
     except DataError as error:
         error.add_note(f"in row {names[number]}")
         raise
+
+
+def _check_answers(questions: Sequence[Question], names: Sequence[Any]) -> None:
+    """Refuse data of which some questions have answers, or are said to have none, and of others nothing is known."""
+    unknown = [number for number, asked in enumerate(questions) if asked.answers is None]
+    if 0 < len(unknown) < len(questions):
+        raise DataError(
+            f"of {len(unknown)} of {len(questions)} questions no answer is given, the first in row {names[unknown[0]]}."
+            " Leave them out; or say that there is none, with an empty text or {'text': [], 'answer_start': []}."
+        )
 
 
 class HFQuestionBlock(TransformBlock):

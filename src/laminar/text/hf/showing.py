@@ -10,6 +10,7 @@ from typing import Any
 
 from laminar.core.show import Samples, plot_top_losses, show_batch, show_results
 from laminar.text.hf.inputs import TokenizedText
+from laminar.text.hf.questions import AnswerSpan
 from laminar.text.hf.token_classification import TokenTags
 from laminar.text.showing import HtmlText, TextTable, show_in_tables
 
@@ -36,9 +37,7 @@ def _tagged(words: Sequence[str], tags: Sequence[str], trunc_at: int) -> HtmlTex
 def _show_tagged(
     x: TokenizedText, y: TokenTags, samples: Samples, ctxs: Any = None, max_n: int = 9, trunc_at: int = 150
 ) -> TextTable:
-    table = TextTable(["text and tags"], [[_tagged(words, tags, trunc_at)] for words, tags in samples[:max_n]])
-    table.show()
-    return table
+    return _told(["text and tags"], [[_tagged(words, tags, trunc_at)] for words, tags in samples[:max_n]])
 
 
 @show_results.register
@@ -55,9 +54,7 @@ def _show_tagged_results(
         [_tagged(words, tags, trunc_at), _tagged(words, out[0], trunc_at)]
         for (words, tags), out in zip(samples[:max_n], outs, strict=False)
     ]
-    table = TextTable(["text and tags", "prediction"], rows)
-    table.show()
-    return table
+    return _told(["text and tags", "prediction"], rows)
 
 
 @plot_top_losses.register
@@ -76,7 +73,53 @@ def _tell_tagged_top_losses(
         [_tagged(words, tags, trunc_at), _tagged(words, out[0], trunc_at), f"{float(loss):.2f}"]
         for (words, tags), out, loss in zip(samples, outs, losses, strict=False)
     ]
-    table = TextTable(["text and tags", "prediction", "loss"], rows)
+    return _told(["text and tags", "prediction", "loss"], rows)
+
+
+_OF_QUESTIONS = ["question", "context", "answer"]
+
+
+@show_batch.register
+def _show_questions(
+    x: TokenizedText, y: AnswerSpan, samples: Samples, ctxs: Any = None, max_n: int = 9, trunc_at: int = 150
+) -> TextTable:
+    return _told(_OF_QUESTIONS, [(*asked, *answer) for asked, *answer in samples[:max_n]])
+
+
+@show_results.register
+def _show_answers(
+    x: TokenizedText,
+    y: AnswerSpan,
+    samples: Samples,
+    outs: Samples,
+    ctxs: Any = None,
+    max_n: int = 9,
+    trunc_at: int = 150,
+) -> TextTable:
+    rows = [(*asked, *answer, *out) for (asked, *answer), out in zip(samples[:max_n], outs, strict=False)]
+    return _told([*_OF_QUESTIONS, "prediction"], rows)
+
+
+@plot_top_losses.register
+def _tell_wrong_answers(
+    x: TokenizedText,
+    y: AnswerSpan,
+    samples: Samples,
+    outs: Samples,
+    raws: Sequence[Any],
+    losses: Sequence[float],
+    ctxs: Any = None,
+    **_grid: Any,
+) -> TextTable:
+    rows = [
+        (*asked, *answer, *out, f"{float(loss):.2f}")
+        for (asked, *answer), out, loss in zip(samples, outs, losses, strict=False)
+    ]
+    return _told([*_OF_QUESTIONS, "prediction", "loss"], rows)
+
+
+def _told(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> TextTable:
+    table = TextTable(columns, rows)
     table.show()
     return table
 

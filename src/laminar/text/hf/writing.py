@@ -218,7 +218,7 @@ class HFWritingLearner(HFLearner):
             inputs = to_device(plain(parts[0]), self.device)
             own_seed = None if seed is None else seed + number
             written += write(
-                self._network, self._hf_tokenizer, inputs, seed=own_seed, max_new_tokens=max_new_tokens, **options
+                self.network, self._hf_tokenizer, inputs, seed=own_seed, max_new_tokens=max_new_tokens, **options
             )
             true += [text for target in parts[1:2] for text in true_texts(self._hf_tokenizer, target)]
         return written, true or None
