@@ -1,8 +1,10 @@
 """Collecting what goes through the model."""
 
+import pytest
 import torch
 
-from laminar.callbacks import CollectDataCallback, FetchPredsCallback
+from laminar.callbacks import CollectDataCallback, FetchPredsCallback, predictions
+from laminar.core.errors import ConfigError
 
 
 def test_predictions_are_fetched_after_each_validation(make_learner) -> None:
@@ -31,3 +33,15 @@ def test_every_batch_is_kept_with_what_became_of_it(make_learner) -> None:
         assert torch.equal(xb[0], x)
         assert torch.equal(yb[0], y)
         assert torch.allclose(learn.loss_func(pred, y), loss)
+
+
+def test_predictions_that_memory_cannot_hold_are_refused_after_a_batch(make_learner, monkeypatch, tmp_path) -> None:
+    learn = make_learner()
+    preds, _ = learn.get_preds()
+    monkeypatch.setattr(predictions, "_memory", lambda: preds.nbytes)
+    with pytest.raises(ConfigError, match=r"predictions like those of the first batch, Tensor .* need .*save_preds="):
+        learn.get_preds()
+    assert torch.equal(learn.get_preds(save_preds=tmp_path)[0].read(), preds)
+    assert len(learn.get_preds(act=lambda raw: raw[:, :0])[0]) == len(preds)
+    monkeypatch.setattr(predictions, "_memory", lambda: None)
+    assert torch.equal(learn.get_preds()[0], preds)

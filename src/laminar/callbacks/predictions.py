@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,8 @@ import torch
 from torch import Tensor
 
 from laminar.callbacks.base import Callback
-from laminar.core.device import find_bs, to_concat, to_detach
+from laminar.core.device import find_bs, tensors_in, to_concat, to_detach
+from laminar.core.errors import ConfigError, describe
 from laminar.metrics.metric_set import MetricSet
 from laminar.nn.item_losses import item_losses
 
@@ -26,6 +28,9 @@ class GatherPredsCallback(Callback):
         with_preds: keep the predictions.
         with_targs: keep the targets.
         act: what makes predictions of a batch's raw outputs; None keeps these.
+
+    Raises:
+        ConfigError: predictions like those of the first batch, for all of them, do not fit into memory.
     """
 
     order = 100
@@ -68,6 +73,8 @@ class GatherPredsCallback(Callback):
         if self.with_preds:
             raw = to_detach(learn.pred)
             self._preds.append(raw if self.act is None else self.act(raw))
+            if len(self._preds) == 1 and learn.n_iter:
+                _check_memory(self._preds[0], learn.n_iter)
         if self.with_targs:
             self._targets.append(to_detach(learn.yb))
         if self.with_input:
@@ -107,6 +114,27 @@ class GatherPredsCallback(Callback):
     def items(self) -> Tensor | None:
         """The number of each item in its data set, int64 ``[n]``; its place, where batches come from elsewhere."""
         return torch.cat(self._items) if self._items else None
+
+
+def _check_memory(first: Any, n_batches: int) -> None:
+    """Refuse to go on where predictions will not fit, before the system kills the process for it."""
+    needed = 2 * n_batches * sum(part.nbytes for part in tensors_in(first))  # twice, when they are put together
+    memory = _memory()
+    if memory is not None and needed > memory:
+        raise ConfigError(
+            f"predictions like those of the first batch, {describe(first)}, need {needed / 1e9:.3g} GB for {n_batches}"
+            f" batches, and this machine has {memory / 1e9:.3g} GB. get_preds(act=lambda raw: raw.argmax(-1)) keeps"
+            " decisions alone, get_preds(save_preds=folder) writes predictions as they come, and validate() computes"
+            " metrics of one batch at a time."
+        )
+
+
+def _memory() -> int | None:
+    """Bytes of memory that the machine has; None where the system does not say so."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 def _alone(parts: tuple[Any, ...]) -> Any:

@@ -10,7 +10,7 @@ import torch
 import transformers
 from tests.text.hf.tiny import CONFIGS, bert_config, rows
 
-from laminar.core.errors import ConfigError, MissingExtraError
+from laminar.core.errors import ConfigError, DataError, MissingExtraError
 from laminar.learner.loading import load_learner
 from laminar.text.hf import HFDataLoaders, hf_layer_splitter, hf_learner, hf_splitter
 from laminar.text.hf.network import hf_network
@@ -48,6 +48,25 @@ def test_lora_trains_and_writes_adapters_and_head_alone(df, bert_tokenizer, tmp_
     again = peft.PeftModel.from_pretrained(transformers.BertForSequenceClassification(base.config), folder)
     names = [name for name in again.state_dict() if "lora_" in name]
     assert all(torch.equal(again.state_dict()[name], learn.hf_model.state_dict()[name]) for name in names)
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft asks transformers so
+def test_a_folder_of_adapters_is_its_model_with_these(df, bert_tokenizer, tmp_path):
+    dls = loaders(df, bert_tokenizer, path=tmp_path)
+    base = hf_learner(dls, bert_config()).save_pretrained("base")
+    lora = peft.LoraConfig(task_type="SEQ_CLS", r=4, target_modules=["query"])
+    model = peft.get_peft_model(transformers.AutoModelForSequenceClassification.from_pretrained(base), lora)
+    learn = hf_learner(dls, model)
+    folder = learn.save_pretrained("adapters")
+    again = hf_learner(dls, folder)
+    assert torch.equal(again.get_preds()[0], learn.get_preds()[0])
+    assert [len(group) for group in hf_splitter(again.model)] == [len(group) for group in hf_splitter(learn.model)]
+    assert torch.allclose(load_learner(again.export("again.laminar")).get_preds(dl=dls.valid)[0], learn.get_preds()[0])
+    with pytest.raises(DataError, match="do not say which model they belong to"):
+        hf_learner(dls, hf_learner(dls, with_lora()).save_pretrained("of nothing"))
+    (folder / "adapter_model.safetensors").unlink()
+    with pytest.raises(DataError, match=r"has no adapter_model\.safetensors"):
+        hf_learner(dls, folder)
 
 
 @pytest.mark.parametrize("name", CONFIGS)

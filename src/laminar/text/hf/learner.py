@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -12,6 +13,7 @@ from torch import nn
 from laminar.core.errors import ConfigError, DataError, check_keywords, require
 from laminar.learner.callback_list import as_list
 from laminar.learner.learner import LearnerOptions
+from laminar.text.hf.adapters import is_adapter, with_saved_adapter
 from laminar.text.hf.base_learner import HFLearner, tokenize_in
 from laminar.text.hf.folders import no_such
 from laminar.text.hf.model import HFModel, too_long, without_adapters
@@ -39,8 +41,8 @@ def hf_learner(
     Args:
         dls: loaders of an `HFTextBlock`, such as those of `HFDataLoaders`.
         model: the model: one of transformers (with or without peft's adapters); or the name or folder of one, whose
-            head is made for the data; or a configuration, for one with random weights. Code that comes with a model is
-            never run.
+            head is made for the data; or a folder of adapters, as `save_pretrained` writes it, put on the model that
+            it names; or a configuration, for one with random weights. Code that comes with a model is never run.
         task: what the model is for; None for what follows from the targets.
         config: changes to the configuration, where the model is given by name, folder or configuration, such as
             ``{"hidden_dropout_prob": 0.2}``.
@@ -101,23 +103,32 @@ def _model(model: Any, task: HFTask, settings: Mapping[str, Any], changes: Mappi
     auto = getattr(transformers, task.auto_class)
     wanted = {**settings, **(changes or {})}
     if _is_config(model):
-        own = type(model).from_dict({**model.to_dict(), **wanted})
-        try:
-            return auto.from_config(own, dtype=torch.float32)
-        except ValueError as error:
-            if "Unrecognized configuration class" not in str(error):
-                raise
-            raise ConfigError(
-                f"transformers has no model for {task.name} with a {type(model).__name__} ({task.auto_class})."
-            ) from error
+        return _from_config(auto, model, task, wanted)
     if not isinstance(model, str | Path):
         raise ConfigError(f"a model, its name, its folder or its configuration is needed, got {model!r}")
+    made = partial(_from_pretrained, auto, task=task, wanted=wanted)
+    return with_saved_adapter(model, made) if is_adapter(model) else made(model)
+
+
+def _from_config(auto: Any, config: Any, task: HFTask, wanted: Mapping[str, Any]) -> Any:
+    own = type(config).from_dict({**config.to_dict(), **wanted})
+    try:
+        return auto.from_config(own, dtype=torch.float32)
+    except ValueError as error:
+        if "Unrecognized configuration class" not in str(error):
+            raise
+        raise ConfigError(
+            f"transformers has no model for {task.name} with a {type(config).__name__} ({task.auto_class})."
+        ) from error
+
+
+def _from_pretrained(auto: Any, name: str | Path, task: HFTask, wanted: Mapping[str, Any]) -> Any:
     try:
         return auto.from_pretrained(
-            str(model), dtype=torch.float32, use_safetensors=True, ignore_mismatched_sizes=True, **wanted
+            str(name), dtype=torch.float32, use_safetensors=True, ignore_mismatched_sizes=True, **wanted
         )
     except (OSError, ValueError) as error:
-        raise DataError(no_such(f"model for {task.name}", model, ["config.json"], error)) from error
+        raise DataError(no_such(f"model for {task.name}", name, ["config.json"], error)) from error
 
 
 def _check_fit(hf_model: Any, tokenize: HFTokenize, task: HFTask, dls: Any) -> None:
