@@ -66,3 +66,19 @@ def test_detached_and_numpy_copies_leave_the_graph():
     x = torch.ones(2, requires_grad=True)
     assert not to_detach([x * 2])[0].requires_grad
     assert to_np((x,))[0].tolist() == [1.0, 1.0]
+
+
+class Graphs:
+    """A batch of a library's own kind, with what such classes have in common."""
+
+    device = "cpu"
+
+    def to(self, device: torch.device) -> "Graphs":
+        moved = Graphs()
+        moved.device = device.type
+        return moved
+
+
+def test_batches_of_other_kinds_move_themselves() -> None:
+    graphs, label = to_device((Graphs(), torch.zeros(2)), "meta")
+    assert (graphs.device, label.device.type) == ("meta", "meta")

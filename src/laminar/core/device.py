@@ -76,7 +76,8 @@ def tensors_in(x: Any) -> Iterator[Tensor]:
 def to_device(b: Any, device: torch.device | str | int | None = None, non_blocking: bool = False) -> Any:
     """Move every tensor in `b` to `device` (`default_device` when None); types and metadata stay.
 
-    A tensor that is there already is returned as it is.
+    A tensor that is there already is returned as it is. Other things that can be moved, by a method ``to(device)``, are
+    moved too: batches of graphs, of other libraries, of your own.
     """
     target = (
         device if isinstance(device, torch.device) else default_device() if device is None else torch.device(device)
@@ -85,9 +86,9 @@ def to_device(b: Any, device: torch.device | str | int | None = None, non_blocki
         return b
 
     def move(part: Any) -> Any:
-        return (
-            part.to(target, non_blocking=non_blocking) if isinstance(part, Tensor) and part.device != target else part
-        )
+        if isinstance(part, Tensor):
+            return part if part.device == target else part.to(target, non_blocking=non_blocking)
+        return part.to(target) if callable(getattr(part, "to", None)) else part
 
     return apply(move, b)
 

@@ -87,6 +87,7 @@ from laminar.vision.models.xresnet import (
     xresnet_small,
 )
 from laminar.vision.models.xresnet_variants import *  # noqa: F403  # handed on whole
+from laminar.vision.on_device import DecodePictures, DeviceImage
 from laminar.vision.outside import (
     BoxesOutside,
     Outside,
@@ -164,6 +165,8 @@ __all__ = [
     "PointScaler",
     "PointsOutside",
     "RandomCrop",
+    "DecodePictures",
+    "DeviceImage",
     "RandomErasing",
     "RandomResizedCrop",
     "RandomResizedCropGPU",

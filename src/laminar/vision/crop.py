@@ -28,6 +28,7 @@ from laminar.vision.positions import picture_of
 
 __all__ = [
     "CropPad",
+    "CutTransform",
     "PadMode",
     "RandomCrop",
     "RandomResizedCrop",
@@ -79,7 +80,7 @@ def first_size(sample: Any, asking: object) -> Size:
     raise DataError(f"{asking!r} found no picture in {describe(sample)}. {remedy}")
 
 
-class _CutTransform(RandTransform):
+class CutTransform(RandTransform):
     """Cuts a part out of each picture of a sample and scales it; subclasses say which part."""
 
     split_idx = None
@@ -138,7 +139,7 @@ class _CutTransform(RandTransform):
         return move(x, cut.positions, (cut.size[1], cut.size[0]))
 
 
-class Resize(_CutTransform):
+class Resize(CutTransform):
     """Scale every picture to one size.
 
     Args:
@@ -191,7 +192,7 @@ class Resize(_CutTransform):
         return Cut((left, top, left + width, top + height), wanted)
 
 
-class RandomResizedCrop(_CutTransform):
+class RandomResizedCrop(CutTransform):
     """Crop a random part of random size and shape in training, and scale it.
 
     (Szegedy et al., "Going deeper with convolutions", 2015.) In validation the whole picture is squished to a little
@@ -265,7 +266,7 @@ class RandomResizedCrop(_CutTransform):
         return Cut((left, top, left + wide, top + high), wanted)
 
 
-class RandomCrop(_CutTransform):
+class RandomCrop(CutTransform):
     """Take a part of `size` unscaled: at a random place in training, the middle in validation; zeros beyond the edges.
 
     Args:
@@ -302,7 +303,7 @@ class RandomCrop(_CutTransform):
         return Cut((left, top, left + wanted[0], top + wanted[1]), wanted)
 
 
-class RatioResize(_CutTransform):
+class RatioResize(CutTransform):
     """Scale every picture, in its own shape, so that its longer side has `max_sz` pixels.
 
     Args:
@@ -327,7 +328,7 @@ class RatioResize(_CutTransform):
         return Cut((0, 0, *size), (max(1, round(size[0] * scale)), max(1, round(size[1] * scale))))
 
 
-class CropPad(_CutTransform):
+class CropPad(CutTransform):
     """Take the middle of each picture at `size`, padding where the picture is smaller; nothing is scaled.
 
     Args:

@@ -108,10 +108,19 @@ def _scaled(x: Tensor, size: tuple[int, int], resample: Resampling) -> Tensor:
     if mode is None:
         raise ValueError(f"tensors are resampled by NEAREST, BILINEAR or BICUBIC, not {Resampling(resample).name}")
     flat = x.reshape(-1, *x.shape[-3:]) if x.ndim >= 3 else x[None, None]
-    out = F.interpolate(flat, (size[1], size[0]), mode=mode, antialias=True)
+    if flat.dtype is torch.uint8 and flat.device.type != "cpu":
+        out = _scaled_as_floats(flat, size, mode)
+    else:
+        out = F.interpolate(flat, (size[1], size[0]), mode=mode, antialias=True)
     if mode == "bicubic" and out.is_floating_point():
         out = out.clamp_(x.amin(), x.amax())  # bicubic swings beyond the picture's own values
     return out.reshape(*x.shape[:-2], size[1], size[0]) if x.ndim != 3 else out[0]
+
+
+def _scaled_as_floats(x: Tensor, size: tuple[int, int], mode: str) -> Tensor:
+    """As torch scales bytes on the CPU, for devices where it scales only floats."""
+    out = F.interpolate(x.float(), (size[1], size[0]), mode=mode, antialias=True)
+    return out.round_().clamp_(0, 255).to(torch.uint8)
 
 
 def _scaled_inside(cut: Cut, inside: WholeBox) -> tuple[int, int]:

@@ -206,6 +206,10 @@ class PILBase(Image.Image):
         waiting = self._undecoded
         return None if waiting is None else whole_jpeg(waiting.source, waiting.header, waiting.mode)
 
+    def for_batch(self) -> Any:
+        """What `ToTensor` makes of it: the typed tensor. Override it for a picture that is batched in another form."""
+        return image_to_typed(self)
+
     def resized(self, size: tuple[int, int], box: Box | None = None, resample: int | None = None) -> Self:
         """Crop to `box` and scale to `size` in one resampling, decoding no more of the file than that needs.
 
@@ -390,5 +394,5 @@ def image_to_typed(image: PILBase) -> TensorBase:
 
 @ToTensor  # the class as decorator adds an overload, see core/transform.py
 def encodes(self: ToTensor, x: PILBase) -> Any:
-    """The typed tensor of a picture."""
-    return image_to_typed(x)
+    """What goes into the batch."""
+    return x.for_batch()

@@ -27,7 +27,7 @@ from laminar.vision.decoding import (
     whole_box,
 )
 
-__all__ = ["cut_jpeg", "decoder", "whole_jpeg"]
+__all__ = ["cut_jpeg", "decoder", "decodes", "whole_jpeg"]
 
 
 @cache
@@ -45,6 +45,11 @@ def decoder() -> Callable[..., Any] | None:
         )
         return None
     return decode_jpeg
+
+
+def decodes(header: Header, mode: str | None) -> bool:
+    """Whether the decoder makes of such a file the very pixels that Pillow makes of it for `mode`."""
+    return (header.format, mode, header.orientation) == ("JPEG", "RGB", 1) and header.mode in ("RGB", "L")
 
 
 def cut_jpeg(
@@ -85,10 +90,8 @@ def whole_jpeg(source: Source, header: Header, mode: str | None) -> Tensor | Non
     Returns:
         uint8 ``[3, height, width]``; None where Pillow has to do it, see `cut_jpeg`.
     """
-    if (header.format, mode, header.orientation) != ("JPEG", "RGB", 1) or header.mode not in ("RGB", "L"):
-        return None
     decode_jpeg = decoder()
-    if decode_jpeg is None:
+    if decode_jpeg is None or not decodes(header, mode):
         return None
     try:
         # Of bytes, torchcodec would make a tensor itself, which takes longer than decoding a small picture.
