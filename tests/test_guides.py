@@ -8,7 +8,7 @@ import pytest
 from laminar.vision import augment, crop, erasing, turning
 
 DOCS = Path(__file__).parent.parent / "docs"
-NO_STEPS = {"Augment", "DeterministicDraw", "PadMode", "ResizeMethod"}  # what steps are made of
+NO_STEPS = {"CutTransform", "Augment", "DeterministicDraw", "PadMode", "ResizeMethod"}  # what steps are made of
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
