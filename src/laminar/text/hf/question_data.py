@@ -94,18 +94,22 @@ class HFQuestionDL(DataLoader):
         windows, rows = self.windows, []
         for number in range(min(max_n, len(windows))):
             asked = windows.questions[windows.rows[number]]
-            if asked.answers is None:
-                rows.append([asked.question, around(asked.context, -1, -1), ""])
-                continue
-            first, last = plain(windows.span(number)).tolist()
-            inside = first != windows.nowhere[number] or bool(windows.contexts[number][0] <= first)
-            start, end = windows.offsets[number][[first, last]][[0, 1], [0, 1]].tolist() if inside else (-1, -1)
-            begin, behind = windows.contexts[number]
-            part = asked.context[: int(windows.offsets[number][max(behind - 1, begin), 1])]
-            rows.append([asked.question, around(part, start, end), asked.context[start:end] if inside else ""])
+            rows.append([asked.question, *_part_with_answer(windows, number)])
         table = TextTable(["question", "context", "answer"], rows)
         table.show()
         return table
+
+
+def _part_with_answer(windows: QuestionWindows, number: int) -> tuple[str, str]:
+    """The part of the context in a window, with the answer between « and », and the answer."""
+    asked, (begin, behind) = windows.questions[windows.rows[number]], windows.contexts[number]
+    offsets = windows.offsets[number]
+    left, right = int(offsets[begin, 0]), int(offsets[max(behind - 1, begin), 1])
+    first, last = plain(windows.span(number)).tolist()
+    if not (asked.answers and begin <= first):
+        return around(asked.context[left:right], -1, -1), ""
+    start, end = int(offsets[first, 0]), int(offsets[last, 1])
+    return around(asked.context[left:right], start - left, end - left), asked.context[start:end]
 
 
 def _decoded(tokenizer: HFTokenizer, text: TokenizedText, span: Any = None) -> tuple[Any, ...]:

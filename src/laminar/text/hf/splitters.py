@@ -10,7 +10,7 @@ from torch import nn
 
 from laminar.text.hf.model import without_adapters
 
-__all__ = ["hf_layer_splitter", "hf_splitter"]
+__all__ = ["first_layers", "hf_layer_splitter", "hf_splitter"]
 
 Groups = list[list[nn.Parameter]]
 
@@ -100,3 +100,16 @@ def _stacks(base: nn.Module) -> list[nn.ModuleList]:
             assert isinstance(module, nn.ModuleList)
             found[name] = module
     return list(found.values())
+
+
+def first_layers(hf_model: Any) -> list[nn.Module]:
+    """The layers that read the vectors of tokens first: one, or that of the encoder and that of the decoder.
+
+    Args:
+        hf_model: a model of transformers.
+    """
+    firsts: list[nn.Module] = [stack[0] for stack in _stacks(_base(hf_model))]
+    while nested := [number for number, layer in enumerate(firsts) if isinstance(layer, nn.ModuleList)]:
+        for number in nested:
+            firsts[number] = next(firsts[number].children())
+    return firsts
