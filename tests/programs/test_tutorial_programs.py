@@ -167,7 +167,10 @@ def test_planet(planet: Path) -> None:
     assert by_columns.dataloaders(df, bs=4).vocab == dls.vocab
     acc_02 = partial(accuracy_multi, thresh=0.2)
     f_score = FBetaMulti(2, thresh=0.2, average="samples")
-    learn = vision_learner(dls, xresnet_small, metrics=[acc_02, f_score])
+    f1_macro = F1ScoreMulti(thresh=0.5, average="macro")
+    f1_macro.name = "F1(macro)"
+    learn = vision_learner(dls, xresnet_small, metrics=[acc_02, f_score, f1_macro])
+    assert "F1(macro)" in [metric.name for metric in learn.metrics]
     learn.lr_find(num_it=6)
     lr = 0.01
     learn.fit_one_cycle(1, slice(lr))
@@ -360,6 +363,44 @@ def test_siamese_by_a_transform(pets: Path, open_functions: None) -> None:
         return ctxs
 
     assert {ax.get_title() for ax in dls.show_batch()} <= {"Not similar", "Similar"}
+
+    class SiameseModel(Module):
+        def __init__(self, encoder, head):
+            self.encoder, self.head = encoder, head
+
+        def forward(self, x1, x2):
+            return self.head(torch.cat([self.encoder(x1), self.encoder(x2)], dim=1))
+
+    def loss_func(out, targ):
+        return CrossEntropyLossFlat()(out, targ.long())
+
+    model = SiameseModel(create_body(xresnet_small(), cut=-4), create_head(192 * 2, 2, ps=0.5))
+    learn = Learner(
+        dls,
+        model,
+        loss_func=loss_func,
+        splitter=lambda model: [params(model.encoder), params(model.head)],
+        metrics=accuracy,
+    )
+    learn.freeze()
+    learn.fit_one_cycle(1, 3e-3)
+    seen = []
+
+    @typedispatch
+    def show_results(
+        x: SiameseImage, y, samples, outs, ctxs=None, max_n=6, nrows=None, ncols=2, figsize=None, **kwargs
+    ):
+        if ctxs is None:
+            ctxs = get_grid(min(x[0].shape[0], max_n), nrows=None, ncols=ncols, figsize=(ncols * 6, max_n // ncols * 3))
+        for i, ctx in enumerate(ctxs):
+            actual, found = (["Not similar", "Similar"][n] for n in (x[2][i].item(), y[2][i].argmax().item()))
+            seen.append(x[0][i])
+            SiameseImage(x[0][i], x[1][i], f"Actual: {actual} \n Prediction: {found}").show(ctx=ctx)
+
+    learn.show_results()
+    assert all(picture.min() >= 0 and picture.max() <= 1 for picture in seen)  # no longer normalised
+    res = learn.predict(SiameseImage(PILImage.create(files[0]), PILImage.create(files[1])))
+    assert res[2].shape == (2,)
 
 
 def test_siamese_by_a_block(pets: Path, open_functions: None) -> None:

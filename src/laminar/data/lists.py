@@ -209,7 +209,8 @@ class TfmdLists(Sequence[Any]):
         """The number of the transform with which to begin for a new item that may be no raw item.
 
         A raw item begins at the beginning. Anything else leaves the getters out and begins where a transform names its
-        type; failing that, at the first transform that takes everything. A value that shows itself, and that no
+        type; failing that, at the first transform that takes everything, or behind it, where that makes such values:
+        tuples of a class of the user's, with pictures or tensors inside. A value that shows itself, and that no
         transform takes, is at the end already.
 
         Raises:
@@ -224,6 +225,7 @@ class TfmdLists(Sequence[Any]):
         start = next(named, None)
         if start is None:
             start = next((i for i, step in steps if step.touches(x)), None)
+            start = start + 1 if start is not None and _is_made_of_an_item(x) else start
         if start is None and is_showable(x):
             start = len(self.tfms)
         if start is None:
@@ -313,6 +315,12 @@ def show_at(o: Any, idx: int, **kwargs: Any) -> Any:
         **kwargs: for its ``show``: ``ctx`` for the axes to draw on.
     """
     return o.show(o[idx], **kwargs)
+
+
+def _is_made_of_an_item(x: Any) -> bool:
+    """Whether a value is a tuple that shows itself, of what has been opened: made of a raw item, and none itself."""
+    opened = isinstance(x, tuple) and any(isinstance(part, Tensor) or is_showable(part) for part in x)
+    return opened and is_showable(x)
 
 
 def _in_memory(items: Any) -> bool:

@@ -147,16 +147,29 @@ class DecodesBatches:
             **options: for the function that draws: nrows, ncols, figsize, ...
         """
         x, y, samples = self._parts(b, max_n)
+        if _draws_itself(b):
+            y = self._shown(type(b)((*b[: self.n_inp], *(out if isinstance(out, tuple | list) else (out,)))), max_n)
         return show_results(x, y, samples, self.decode_outputs(b, out, max_n), ctxs=ctxs, max_n=max_n, **options)
 
+    def _shown(self, batch: Any, max_n: int) -> Any:
+        """The first items of a batch, as they were before the transforms of batches."""
+        return self.after_batch.decode(to_cpu(first_items(batch, max_n)))
+
     def _parts(self, batch: Any, max_n: int) -> tuple[Any, Any, list[Any]]:
+        """Inputs and targets of a batch without what the transforms of batches did, and its decoded samples."""
         samples = self.decode_batch(batch, max_n, full=False)
-        if is_showable(batch) and isinstance(batch, tuple):  # of a class of the user's, which draws whole samples
-            return batch, None, samples
+        shown = self._shown(batch, max_n)
+        if _draws_itself(batch):
+            return shown, None, samples
         if not isinstance(batch, tuple | list):
-            return batch, None, [(sample,) for sample in samples]
-        inputs, targets = tuple(batch[: self.n_inp]), tuple(batch[self.n_inp :])
+            return shown, None, [(sample,) for sample in samples]
+        inputs, targets = tuple(shown[: self.n_inp]), tuple(shown[self.n_inp :])
         return inputs[0] if len(inputs) == 1 else inputs, targets[0] if len(targets) == 1 else targets or None, samples
+
+
+def _draws_itself(batch: Any) -> bool:
+    """Whether a batch is of a tuple class of the user's, which draws whole samples."""
+    return isinstance(batch, tuple) and is_showable(batch)
 
 
 def types_of(batch: Any) -> tuple[type, ...]:

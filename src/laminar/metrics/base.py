@@ -54,6 +54,8 @@ class Metric:
     title: ClassVar[str] = ""
     """The column's title; by default the class's name in small letters."""
 
+    _name: str = ""
+
     def reset(self) -> None:
         """Forget what was accumulated: an epoch begins."""
 
@@ -72,7 +74,15 @@ class Metric:
 
     @property
     def name(self) -> str:
-        """The column's title."""
+        """The column's title. May be set: ``metric.name = "F1 (macro)"``."""
+        return self._name or self._default_name()
+
+    @name.setter
+    def name(self, title: str) -> None:
+        self._name = title
+
+    def _default_name(self) -> str:
+        """The column's title where none was given."""
         return self.title or type(self).__name__.lower()
 
     def state_dict(self) -> dict[str, Any]:
@@ -188,9 +198,7 @@ class AvgMetric(Metric):
         """The mean so far."""
         return self.total / self.count if self._seen and self.count else None
 
-    @property
-    def name(self) -> str:
-        """The function's name."""
+    def _default_name(self) -> str:
         return function_name(self.func)
 
 
@@ -219,9 +227,7 @@ class AvgLoss(Metric):
         """The mean so far."""
         return self.total / self.count if self.count else None
 
-    @property
-    def name(self) -> str:
-        """``loss``."""
+    def _default_name(self) -> str:
         return "loss"
 
 
@@ -244,7 +250,5 @@ class ValueMetric(Metric):
         """What the function returns."""
         return self.func()
 
-    @property
-    def name(self) -> str:
-        """The title."""
+    def _default_name(self) -> str:
         return self.metric_name or function_name(self.func)

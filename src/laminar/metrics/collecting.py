@@ -128,11 +128,6 @@ class AccumMetric(CollectingMetric):
             pair = (_as_numpy(preds), _as_numpy(targets))
         return self.func(*(pair[::-1] if self.invert_arg else pair), **self.options)
 
-    @property
-    def name(self) -> str:
-        """The title."""
-        return self._name
-
 
 def _as_numpy(values: Tensor) -> Any:
     on_cpu = values.cpu()

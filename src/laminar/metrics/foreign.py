@@ -79,11 +79,6 @@ class ForeignMetric(PairMetric):
         """What the metric computes."""
         return self.metric.compute() if self._seen else None
 
-    @property
-    def name(self) -> str:
-        """The title."""
-        return self._name
-
 
 def _detached(preds: Any) -> Any:
     return preds.detach() if isinstance(preds, Tensor) else preds

@@ -53,11 +53,6 @@ class LossMetric(Metric):
         """The mean so far."""
         return self.total / self.count if self.count else None
 
-    @property
-    def name(self) -> str:
-        """The title."""
-        return self._name
-
 
 def LossMetrics(attrs: str | list[str], nms: str | list[str] | None = None) -> list[LossMetric]:
     """Make a `LossMetric` for each attribute.

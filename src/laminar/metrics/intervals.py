@@ -180,10 +180,8 @@ class IntervalMetric(CollectingMetric):
         """Compute value and interval."""
         return estimate(self.metric, preds.cpu(), targets.cpu(), self.level)
 
-    @property
-    def name(self) -> str:
-        """The metric's title."""
-        return self.metric.name
+    def _default_name(self) -> str:
+        return str(self.metric.name)
 
 
 def with_interval(metric: Any, level: float = 0.95) -> IntervalMetric:

@@ -82,7 +82,5 @@ class AvgSmoothLoss(Metric):
         """Go on with an average."""
         self.average = MovingAverage(self.beta, state["total"], state["count"])
 
-    @property
-    def name(self) -> str:
-        """``loss``."""
+    def _default_name(self) -> str:
         return "loss"

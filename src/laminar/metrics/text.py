@@ -41,9 +41,7 @@ class Perplexity(AvgLoss):
         mean = super().value
         return None if mean is None else torch.as_tensor(mean).exp()
 
-    @property
-    def name(self) -> str:
-        """``perplexity``."""
+    def _default_name(self) -> str:
         return self.title
 
 
