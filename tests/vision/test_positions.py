@@ -294,6 +294,12 @@ def test_points_that_are_no_pairs_are_refused() -> None:
         TensorPoint.create([[1, 2, 3]])
 
 
+@pytest.mark.parametrize("given", [None, [["a", 1, 2, 3]]])
+def test_boxes_that_are_no_numbers_are_refused_with_what_to_give(given: object) -> None:
+    with pytest.raises(DataError, match=r"boxes are .*4 numbers each, and an empty list where there are none; got"):
+        TensorBBox.create(given)
+
+
 def test_boxes_are_clipped_and_padded_by_hand_too() -> None:
     image, _, boxes, labels = leaving()
     cut, left = clip_remove_empty(boxes, labels)

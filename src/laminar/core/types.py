@@ -127,7 +127,12 @@ class _Coordinates(TensorBase):
 
 
 def _in_rows(numbers: Any, width: int, meaning: str) -> Tensor:
-    values = tensor(numbers).float()
+    try:
+        values = tensor(numbers).float()
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"{meaning}, {width} numbers each, and an empty list where there are none; got {str(numbers)[:200]}"
+        ) from error
     if values.numel() % width:
         raise DataError(f"{meaning}, {width} numbers each; got {values.numel()} numbers: {str(numbers)[:200]}")
     return values.reshape(-1, width)

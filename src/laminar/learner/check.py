@@ -26,6 +26,7 @@ from laminar.learner.loop import TrainingLoop
 from laminar.learner.trying_metrics import try_metrics
 from laminar.nn.calling import call_model
 from laminar.nn.decoding import activation_of, loss_name
+from laminar.nn.losses import BaseLoss
 from laminar.optim.groups import bn_types
 
 __all__ = [
@@ -270,6 +271,7 @@ def check_loss(learn: TrainingLoop) -> None:
     """Compute the loss; it must be one finite number and compare like with like."""
     name = loss_name(learn.loss_func)
     given = f"predictions {describe(learn.pred)}, targets {describe(learn.y)}"
+    _check_sides(learn)
     with warnings.catch_warnings():
         # torch warns where it compares each with all
         warnings.simplefilter("error", UserWarning)  # noqa: TID251  # inside catch_warnings
@@ -287,11 +289,31 @@ def check_loss(learn: TrainingLoop) -> None:
         )
 
 
+def _check_sides(learn: TrainingLoop) -> None:
+    """Compare height and width of outputs and targets that are pictures: a loss that flattens both would not mind."""
+    loss, pred, target = learn.loss_func, learn.pred, learn.yb[0]
+    if not (isinstance(loss, BaseLoss) and loss.flatten and isinstance(pred, Tensor) and isinstance(target, Tensor)):
+        return
+    sides = list(pred.shape)
+    of_classes = loss.y_int and not target.is_floating_point() and -pred.ndim <= loss.axis < pred.ndim
+    if of_classes:
+        del sides[loss.axis]
+    if min(len(sides), target.ndim) >= (3 if of_classes else 4) and sides[-2:] != list(target.shape[-2:]):
+        (height, width), (rows, columns) = sides[-2:], target.shape[-2:]
+        raise ConfigError(
+            f"predictions {describe(pred)} are of pictures of {height}x{width} pixels (height x width), targets "
+            f"{describe(target)} of {rows}x{columns}: {loss_name(loss)} would compare other places. Is neither turned? "
+            f"Bring pictures and targets to one size: item_tfms=Resize(({height}, {width}))."
+        )
+
+
 def _remedy(learn: TrainingLoop) -> str:
     """What most likely helps where loss and targets do not fit."""
     target = learn.yb[0]
     if not isinstance(target, Tensor) or not isinstance(learn.pred, Tensor):
         return "Pass a loss_func that takes what the model returns."
+    if target.dtype == torch.bool and learn.pred.ndim == target.ndim + 1:
+        return "Targets are yes and no: make them numbers of classes, int(...), where they are read."
     if not target.is_floating_point() and activation_of(learn.loss_func)(learn.pred[:0]) is not None:
         if target.ndim == learn.pred.ndim and target.shape == learn.pred.shape:
             return "For several classes an item, use BCEWithLogitsLossFlat()."

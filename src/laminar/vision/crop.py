@@ -19,7 +19,7 @@ from laminar.core.coordinates import canvas_of, move
 from laminar.core.errors import DataError, describe
 from laminar.core.transform import RandTransform
 from laminar.core.types import TensorBBox, TensorImageBase, TensorMask, TensorPoint, plain
-from laminar.vision.aligned import check_shapes
+from laminar.vision.aligned import check_shapes, inputs_of
 from laminar.vision.cutting import Cut, PadMode, cut_image, cut_tensor
 from laminar.vision.decoding import Resampling
 from laminar.vision.images import PILBase, PILMask
@@ -90,15 +90,20 @@ class CutTransform(RandTransform):
     resamples: Resamples
     any_scale = True  # masks larger or smaller than their picture end up like it
     _sample_size: Size = (1, 1)
+    _n_inp: int | None = None
+
+    def setups(self, items: object) -> None:
+        """Note which parts of a sample are targets, which have to fit the inputs."""
+        self._n_inp = inputs_of(items)
 
     def before_call(self, b: Any, split_idx: int | None) -> None:
         """Draw the position; the size of the first picture serves points and boxes that do not know theirs.
 
         Raises:
-            DataError: there is no picture, or a mask, points or boxes of another shape.
+            DataError: there is no picture, or a mask, points, boxes or a target picture of another shape.
         """
         self._sample_size = first_size(b, self)
-        check_shapes(b, self, self.any_scale)
+        check_shapes(b, self, self.any_scale, self._n_inp)
         self.draw(training=not split_idx and (self.p >= 1.0 or random.random() < self.p))
 
     def draw(self, training: bool) -> None:

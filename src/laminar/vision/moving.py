@@ -14,7 +14,7 @@ from laminar.core.errors import ConfigError, DataError, describe
 from laminar.core.random import rand_per_item, uniform_per_item
 from laminar.core.transform import RandTransform, Transform
 from laminar.core.types import TensorBBox, TensorImageBase, TensorMask, TensorPoint, plain
-from laminar.vision.aligned import check_shapes
+from laminar.vision.aligned import check_shapes, inputs_of
 from laminar.vision.cutting import PadMode
 from laminar.vision.homography import Size, map_positions, resample
 
@@ -109,6 +109,11 @@ class MovingTransform(BatchTransform):
     pad_mode: PadMode | str = PadMode.Reflection
     align_corners: bool = True
     _maps: Tensor
+    _n_inp = None
+
+    def setups(self, items: object) -> None:
+        """Note which parts of a batch are targets, which have to fit the inputs."""
+        self._n_inp = inputs_of(items)
 
     def __post_init__(self) -> None:
         Transform.__init__(self)
@@ -125,10 +130,10 @@ class MovingTransform(BatchTransform):
         """Look at the first picture of the batch, then draw; in validation nothing is random.
 
         Raises:
-            DataError: there is no picture, or a mask, points or boxes of another shape.
+            DataError: there is no picture, or a mask, points, boxes or target pictures of another shape.
         """
         n = self._look_at(b)
-        check_shapes(b, self)
+        check_shapes(b, self, n_inp=self._n_inp)
         if split_idx:
             self.rest_state(n)
         else:

@@ -196,7 +196,14 @@ def random_validation(evidence: Evidence) -> Iterator[Remark]:
 
 def _alike(one: Any, other: Any) -> bool:
     pairs = zip(tensors_in(one), tensors_in(other), strict=True)
-    return all(a.shape == b.shape and torch.equal(torch.as_tensor(a), torch.as_tensor(b)) for a, b in pairs)
+    return all(_same(torch.as_tensor(a), torch.as_tensor(b)) for a, b in pairs)
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Whether values are the same; what is no number, as a point that was dropped, is the same as another such."""
+    if one.is_floating_point():
+        return one.shape == other.shape and torch.allclose(one, other, rtol=0, atol=0, equal_nan=True)
+    return torch.equal(one, other)
 
 
 def _named(split: SplitEvidence, batch: int, wrong: Tensor) -> str:

@@ -100,11 +100,6 @@ class TextScore(Metric):
         """
         return sum(self.score(one, other) for one, other in zip(written, true, strict=True)) / len(written)
 
-    @property
-    def name(self) -> str:
-        """The title."""
-        return self._name
-
 
 class SacreBLEU(TextScore):
     """BLEU of all texts together, 0 to 100, by the package sacrebleu (Post, "A call for clarity in reporting BLEU
