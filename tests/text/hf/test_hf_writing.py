@@ -72,6 +72,7 @@ def test_a_model_learns_writes_and_survives_an_export(bert_tokenizer, tmp_path):
         learn.fit(2, 3e-2)
     assert learn.recorder.metric_names[3:7] == ["rouge_1", "rouge_l", "bleu", "chrf"]
     values = learn.validate()
+    assert "Nothing wrong was found" in str(learn.check())
     written, true = learn.get_texts(max_new_tokens=4)
     assert len(written) == len(true) == 6
     assert true == [str(target) for _, target in map(learn.dls.valid.dataset.decode, learn.dls.valid.dataset)]

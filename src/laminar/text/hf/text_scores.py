@@ -28,24 +28,22 @@ class WriteTexts(Callback):
 
     def __init__(self, max_new_tokens: int = 64, **options: Any) -> None:
         self.max_new_tokens, self.options = max_new_tokens, options
-        self._texts: list[str] | None = None
-
-    def before_batch(self) -> None:
-        """Forget the texts of the batch before."""
-        self._texts = None
+        self._texts: list[str] = []
+        self._read: Any = None  # the inputs that they were written for
 
     def after_batch(self) -> None:
         """Forget the texts."""
-        self._texts = None
+        self._texts, self._read = [], None
 
     def pairs(self) -> tuple[list[str], list[str]]:
         """What the model writes for this batch, and what it should."""
         learn: Any = self.learn
         tokenize = tokenize_of(learn.dls.train)
         assert tokenize is not None, "the learner was made for such data"
-        if self._texts is None:
+        if self._read is not learn.xb[0]:
+            self._read = learn.xb[0]
             self._texts = write(
-                learn.model, tokenize.tokenizer, learn.xb[0], max_new_tokens=self.max_new_tokens, **self.options
+                learn.model, tokenize.tokenizer, self._read, max_new_tokens=self.max_new_tokens, **self.options
             )
         return self._texts, true_texts(tokenize.tokenizer, learn.yb[0])
 
