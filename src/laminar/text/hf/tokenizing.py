@@ -112,7 +112,7 @@ class HFTokenize(ItemTransform):
 
     def setups(self, items: object) -> None:
         """Tokenize all items; what cannot be tokenized says so now."""
-        texts = self._texts_of(items)
+        texts = texts_before(self, items)
         index = getattr(getattr(items, "items", None), "index", None)
         names = None if index is None or callable(index) else list(index)
         if texts and isinstance(texts[0], str | Path):
@@ -123,14 +123,6 @@ class HFTokenize(ItemTransform):
         self._known = {_key(text): row for row, text in enumerate(texts)}
         if self.max_length is None:
             tell_truncated(self._store, self.limit, "texts", "max_length")
-
-    def _texts_of(self, items: Any) -> Sequence[Any]:
-        """What comes to this transform from a list of items."""
-        if not hasattr(items, "tfms"):
-            return list(items)
-        before = items.up_to(self) if self in items.tfms.transforms else items
-        texts = plain_texts(before.items, before.tfms.transforms)
-        return list(before) if texts is None else texts
 
     def _refuse_empty(self, texts: Sequence[Any], names: list[Any] | None) -> None:
         empty = [row for row, length in enumerate(self._store.lengths) if not length]
@@ -143,7 +135,7 @@ class HFTokenize(ItemTransform):
 
     def lengths_of(self, items: Any) -> list[int] | None:
         """How many tokens each of some items has; None if they have not been tokenized yet."""
-        texts = self._texts_of(items)
+        texts = texts_before(self, items)
         rows = [row for text in texts if (row := self._known.get(_key(text))) is not None]
         found: list[int] = self._store.lengths[rows].tolist()
         return found if len(found) == len(texts) else None
@@ -191,6 +183,20 @@ class HFTokenize(ItemTransform):
                 "get_x=ColReader('text'); for lists of words, is_split_into_words=True."
             )
         return x
+
+
+def texts_before(transform: Transform, items: Any) -> Sequence[Any]:
+    """What comes to a transform from a list of items, read a column at a time where that can be.
+
+    Args:
+        transform: among the transforms of `items`, or to be added to them.
+        items: a `TfmdLists`; or the texts.
+    """
+    if not hasattr(items, "tfms"):
+        return list(items)
+    before = items.up_to(transform) if transform in items.tfms.transforms else items
+    texts = plain_texts(before.items, before.tfms.transforms)
+    return list(before) if texts is None else texts
 
 
 def tell_truncated(texts: EncodedTexts, limit: int | None, what: str, argument: str) -> None:

@@ -23,7 +23,7 @@ from laminar.text.hf.model import HFModel, without_adapters
 from laminar.text.hf.tasks import HFTask, register_task
 from laminar.text.hf.token_loss import TokenCrossEntropyLoss
 from laminar.text.hf.tokenizer import HFTokenizer, as_tokenizer
-from laminar.text.hf.tokenizing import IGNORED, HFPad, TokenTargets, tell_truncated
+from laminar.text.hf.tokenizing import IGNORED, HFPad, TokenTargets, tell_truncated, texts_before
 from laminar.text.showing import TextTable, show_text_results
 
 __all__ = [
@@ -71,11 +71,9 @@ class HFTokenizeTarget(ItemTransform):
 
     def setups(self, items: object) -> None:
         """Tokenize all texts; every item must have one."""
-        known = getattr(items, "tfms", None)
-        texts: Any = items.up_to(self) if known is not None and self in known.transforms else items  # type: ignore[attr-defined]
+        read = texts_before(self, items)
         rows = getattr(getattr(items, "items", None), "index", None)
-        names = range(len(texts)) if rows is None or callable(rows) else list(rows)
-        read = list(texts)
+        names = range(len(read)) if rows is None or callable(rows) else list(rows)
         empty = [name for name, text in zip(names, read, strict=True) if not isinstance(text, str) or not text.strip()]
         if empty:
             raise DataError(
