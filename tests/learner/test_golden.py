@@ -223,3 +223,8 @@ def test_malformed_items_are_refused(data: Any, tmp_path: Path) -> None:
     with pytest.raises(DataError):
         read_item(data, {"t": torch.zeros(2, dtype=torch.uint8)}, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["word " * 60, "x" * 5000, "nothing\0here", ""])
+def test_a_text_that_no_file_could_be_called_is_kept_as_a_text(text: str) -> None:
+    assert keep_item(text, {}) == {"value": text}

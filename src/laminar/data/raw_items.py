@@ -5,6 +5,7 @@ A file is kept as its bytes, a picture as its pixels; what cannot be kept as dat
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -88,7 +89,7 @@ def keep_item(item: Any, tensors: dict[str, Tensor]) -> Any:
     """
     if item is None or type(item) in (bool, int, float):
         return {"value": item}
-    if isinstance(item, Path) or (isinstance(item, str) and len(item) < 1024 and Path(item).is_file()):
+    if isinstance(item, Path) or (isinstance(item, str) and os.path.isfile(item)):
         return _keep_file(item, tensors)
     if isinstance(item, str):
         return {"value": str(item)} if len(item) < _LARGEST else None
