@@ -14,6 +14,7 @@ from laminar.core.errors import ConfigError, DataError, WeightsError
 from laminar.core.types import TensorText, plain
 from laminar.data.datasets import Datasets
 from laminar.data.transforms import Categorize
+from laminar.interpret import Interpretation
 from laminar.learner import load_learner
 from laminar.metrics import Perplexity, accuracy
 from laminar.text.attribution import token_attributions
@@ -322,6 +323,27 @@ def test_loaders_of_another_kind_are_refused() -> None:
         text_classifier_learner(TextDataLoaders.from_df(df, is_lm=True, **options), AWD_LSTM)
     with pytest.raises(ConfigError, match=r"language_model_learner was given loaders of texts with targets.*is_lm"):
         language_model_learner(TextDataLoaders.from_df(df, **options), AWD_LSTM)
+
+
+def test_quantities_are_shown_as_numbers(capsys) -> None:
+    df = pd.DataFrame({"text": [row[0] for row in reviews(16)], "stars": [1.5, 4.25] * 8})
+    options = {"text_col": "text", "label_col": "stars", "bs": 4, "device": "cpu", "num_workers": 0, "seed": 0}
+    dls = TextDataLoaders.from_df(df, **options)
+    learn = text_classifier_learner(dls, AWD_LSTM, config=SMALL, y_range=(0, 5))
+    shown = learn.show_results(max_n=2)
+    worst = Interpretation.from_learner(learn).plot_top_losses(2)
+    assert "Tensor" not in capsys.readouterr().out
+    assert worst.columns == ["text", "target", "predicted", "loss"]
+    assert {row[1] for row in [*shown.rows, *worst.rows]} <= {"1.5", "4.25"}
+    assert all(0 < float(row[2]) < 5 for row in [*shown.rows, *worst.rows])
+
+
+@every_arch
+def test_half_precision_trains_on_any_processor(arch, config, dls_lm) -> None:
+    learn = language_model_learner(dls_lm, arch, config).to_bf16()
+    with learn.no_bar(), learn.no_logging():
+        learn.fit(1, 1e-3)
+    assert torch.isfinite(torch.tensor(learn.recorder.values[-1])).all()
 
 
 def test_a_file_cannot_ask_for_a_network_of_any_size(dls, tmp_path: Path) -> None:

@@ -11,8 +11,10 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
+from torch import Tensor
+
 from laminar.core.show import Samples, plot_top_losses, show_batch, show_results
-from laminar.core.types import LMTensorText, TensorText
+from laminar.core.types import LMTensorText, TensorFloat, TensorText, plain
 from laminar.text.special_tokens import SPECIAL_TOKENS
 
 __all__ = ["HtmlText", "TextTable", "show_in_tables", "show_text_results"]
@@ -110,6 +112,8 @@ def _html_cell(text: str) -> str:
 
 
 def _cell(part: Any, trunc_at: int) -> str:
+    if isinstance(part, Tensor):
+        return ", ".join(f"{value:.5g}" for value in plain(part).flatten().tolist())
     words = str(part).split(" ")
     return " ".join(words[:trunc_at]) + (" …" if len(words) > trunc_at else "")
 
@@ -180,9 +184,15 @@ def show_in_tables(kind: type) -> None:
         trunc_at: int = 150,
         **_grid: Any,
     ) -> TextTable:
-        columns = [*_names(samples[0], _n_inp(x)), "predicted", "probability", "loss"]
+        surely = [] if isinstance(y, TensorFloat) else ["probability"]
+        columns = [*_names(samples[0], _n_inp(x)), "predicted", *surely, "loss"]
         rows = [
-            (*sample, ", ".join(map(str, out)), f"{float(raw.max()):.2f}", f"{float(loss):.2f}")
+            (
+                *sample,
+                ", ".join(_cell(part, trunc_at) for part in out),
+                *(f"{float(raw.max()):.2f}" for _ in surely),
+                f"{float(loss):.2f}",
+            )
             for sample, out, raw, loss in zip(samples, outs, raws, losses, strict=False)
         ]
         return _shown(columns, rows, trunc_at)

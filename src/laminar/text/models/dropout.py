@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -110,6 +110,10 @@ class WeightDropout(nn.Module):
 
     def forward(self, *inputs: Any) -> Any:
         """Call the layer."""
+        with _single_precision() if isinstance(self.module, nn.LSTM) and not inputs[0].is_cuda else nullcontext():
+            return self._call(*inputs)
+
+    def _call(self, *inputs: Any) -> Any:
         if not self.training or self.weight_p == 0:
             return self.module(*inputs)
         dropped = {name: F.dropout(self.module.get_parameter(name), self.weight_p) for name in self.layer_names}
@@ -120,6 +124,11 @@ class WeightDropout(nn.Module):
     def extra_repr(self) -> str:
         """Share and names."""
         return f"weight_p={self.weight_p}, layer_names={self.layer_names}"
+
+
+def _single_precision() -> AbstractContextManager[Any]:
+    """On CPUs, LSTMs in half precision fail where the processor has no instructions for it."""
+    return torch.autocast("cpu", enabled=False) if torch.is_autocast_enabled("cpu") else nullcontext()
 
 
 def _lstm_with(
