@@ -149,7 +149,7 @@ def searching(pattern: str) -> PretrainedTokenizer:
     return PretrainedTokenizer(trained.to_str())
 
 
-def test_expressions_of_a_file_that_search_for_ever_are_stopped(monkeypatch) -> None:
+def test_pain_68_expressions_of_a_file_that_search_for_ever_are_stopped(monkeypatch) -> None:
     assert list(searching("a|b")(["ab"])) == [["a", "[UNK]"]]
     with pytest.raises(DataError, match=r"tokenizer that was read does not work.*retry-limit"):
         list(searching("(a+)+$")(["a" * 40 + "b"]))
@@ -158,7 +158,7 @@ def test_expressions_of_a_file_that_search_for_ever_are_stopped(monkeypatch) -> 
         list(searching("a*a*a*b")([" ".join(["a" * 299] * 20) + " bb"]))  # each search is short, all of them are not
 
 
-def test_thousands_of_repeated_words_are_found_in_the_time_of_one() -> None:
+def test_pain_68_thousands_of_repeated_words_are_found_in_the_time_of_one() -> None:
     words = [f"word{number}" for number in range(20_000)]
     text = " ".join(f"{word} {word} {word}" for word in words)
     begun = time.process_time()

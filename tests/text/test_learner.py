@@ -117,7 +117,7 @@ def test_an_encoder_goes_from_language_model_to_classifier(arch, config, dls, dl
     assert len(set(classifier.recorder.lrs)) > 1
 
 
-def test_learners_with_the_same_weights_predict_alike(dls) -> None:
+def test_pain_69_learners_with_the_same_weights_predict_alike(dls) -> None:
     learn, other = (text_classifier_learner(dls, AWD_LSTM, config=SMALL) for _ in range(2))
     learn.fit(1, 0.01)
     learn.save("one")
@@ -126,7 +126,7 @@ def test_learners_with_the_same_weights_predict_alike(dls) -> None:
     assert torch.equal(learn.get_preds()[0], learn.get_preds()[0])
 
 
-def test_a_vocabulary_that_does_not_fit_says_how_and_offers_the_mapping(tmp_path: Path, dls_lm) -> None:
+def test_pain_68_a_vocabulary_that_does_not_fit_says_how_and_offers_the_mapping(tmp_path: Path, dls_lm) -> None:
     learn = language_model_learner(dls_lm, AWD_LSTM, SMALL)
     learn.save_encoder("encoder")
     other = [*SPECIAL, "film", ".", "new", *GOOD]

@@ -80,6 +80,12 @@ def test_epochs_differ_and_can_be_continued_anywhere():
     assert one.replay(0, batch=2)[0].tolist() == first[2][0].tolist()
 
 
+def test_pain_38_an_epoch_of_a_language_model_makes_no_items(monkeypatch):
+    dls = TextDataLoaders.from_df(frame(), text_col="text", is_lm=True, bs=2, seq_len=8, device="cpu")
+    monkeypatch.setattr(TfmdLists, "__getitem__", lambda self, index: pytest.fail("an item was made"))
+    assert all(len(list(loader)) > 1 for loader in dls)
+
+
 def test_jitter_moves_cuts_in_training_only():
     widths = {x.shape[1] for x, _ in LMDataLoader(numbered([400]), 2, seq_len=20, shuffle=True, jitter=0.5, seed=0)}
     assert len(widths) > 3

@@ -1,11 +1,13 @@
 """AWD-LSTM: what it computes, what it remembers, how its layers are grouped."""
 
 import copy
+import itertools
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from laminar.core.errors import ConfigError
 from laminar.text.models.awd_lstm import (
@@ -91,7 +93,7 @@ def test_a_state_can_be_kept_and_taken_back(arch) -> None:
 
 
 @every_arch
-def test_models_with_the_same_weights_predict_alike_whatever_they_did_before(arch, config) -> None:
+def test_pain_69_models_with_the_same_weights_predict_alike_whatever_they_did_before(arch, config) -> None:
     model, other = (get_language_model(arch, 20, config) for _ in range(2))
     model.train()(words())
     other.load_state_dict(model.state_dict())
@@ -184,3 +186,52 @@ def test_what_makes_no_network_is_refused() -> None:
         get_language_model(nn.Linear, 20)
     with pytest.raises(ConfigError, match="emb_sz=6 cannot be divided among 4 heads"):
         TextTransformer(20, 6, 4, 1)
+
+
+class Counted(TorchDispatchMode):
+    """Counts the numbers that operations write, in all and in results as large as the embedding or larger."""
+
+    def __init__(self, large: int) -> None:
+        super().__init__()
+        self.large, self.written, self.large_ones = large, 0, 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, tuple | list) else [result]:
+            if isinstance(tensor, torch.Tensor) and not func.is_view:
+                self.written += tensor.numel()
+                self.large_ones += tensor.numel() >= self.large
+        return result
+
+
+class PlainStack(nn.Module):
+    def __init__(self, vocab_sz: int, widths: list[int]) -> None:
+        super().__init__()
+        self.emb = nn.Embedding(vocab_sz, widths[0])
+        self.rnns = nn.ModuleList(nn.LSTM(*pair, batch_first=True) for pair in itertools.pairwise(widths))
+        self.decoder = nn.Linear(widths[-1], vocab_sz)
+        self.decoder.weight = self.emb.weight
+
+    def forward(self, x):
+        x = self.emb(x)
+        for rnn in self.rnns:
+            x, _ = rnn(x)
+        return self.decoder(x)
+
+
+def test_pain_38_a_training_step_does_little_more_than_the_same_layers_without_dropout() -> None:
+    """What a step writes, which no clock of a busy machine can tell: only masks and weights with some dropped come on
+    top, and nothing as large as the embedding.
+    """
+    vocab_sz, x = 2000, torch.randint(2, 2000, (8, 40))
+    usual = get_language_model(AWD_LSTM, vocab_sz, {"emb_sz": 48, "n_hid": 64, "n_layers": 3}).train()
+    plain = PlainStack(vocab_sz, [48, 64, 64, 48]).train()
+    counts = []
+    for model in (usual, plain):
+        with Counted(large=vocab_sz * 48) as counted:
+            output = model(x)
+            scores = output[0] if isinstance(output, tuple) else output
+            F.cross_entropy(scores.flatten(0, 1), x.flatten()).backward()
+        counts.append(counted)
+    assert counts[0].written < 1.15 * counts[1].written
+    assert counts[0].large_ones == counts[1].large_ones
