@@ -1,5 +1,7 @@
 """Tokens of whole data sets: the same however they are made, kept by content, and what is wrong names its row."""
 
+import html
+import sys
 from collections import Counter
 from operator import itemgetter
 
@@ -15,7 +17,7 @@ from laminar.data import ColReader, ColSplitter, Datasets, Getter, TfmdLists, ge
 from laminar.text import known
 from laminar.text.columns import TextColumns
 from laminar.text.data import TextDataLoaders
-from laminar.text.fingerprint import digests
+from laminar.text.fingerprint import digests, fingerprint
 from laminar.text.numericalize import Numericalize, make_vocab
 from laminar.text.rules import fix_html, lowercase, replace_all_caps, replace_maj
 from laminar.text.tokenizer import Tokenizer
@@ -90,6 +92,39 @@ def test_another_rule_or_another_text_is_another_cache(tmp_path):
     for texts, rules in ((TEXTS, None), (TEXTS[1:], None), (TEXTS, [lowercase]), (TEXTS, [lambda t: t + " x"])):
         TfmdLists(texts, [Tokenizer(rules=rules, cache=True), Numericalize(min_freq=1)])
     assert len(list((tmp_path / "home" / "tokens").iterdir())) == 4
+
+
+ENDING = {"last": " x"}
+
+
+def with_ending(text):
+    return text + ENDING["last"]
+
+
+def by_another_function(text):
+    return " ".join(with_ending(part) for part in [text])
+
+
+def test_pain_68_a_rule_is_another_one_when_what_it_uses_is(monkeypatch):
+    found = [fingerprint([by_another_function])]
+    monkeypatch.setitem(ENDING, "last", " y")
+    found.append(fingerprint([by_another_function]))
+    monkeypatch.setattr(sys.modules[__name__], "with_ending", str.strip)
+    found.append(fingerprint([by_another_function]))
+    assert None not in found
+    assert len(set(found)) == 3
+    assert fingerprint([lambda text: html.unescape(np.char.strip(text))]) is not None
+
+
+def test_methods_of_python_are_rules():
+    assert str(TfmdLists(["One", "TWO"], [Tokenizer(rules=[str.lower, str.title])])[1]) == "Two"
+
+
+def test_tokens_that_cannot_be_told_apart_are_not_kept_and_it_is_said(tmp_path):
+    table = object()
+    with pytest.warns(UserWarning, match="not kept in the cache folder"):
+        TfmdLists(TEXTS, [Tokenizer(rules=[lambda text: f"{table and text}"], cache=True)])
+    assert not (tmp_path / "home" / "tokens").exists()
 
 
 def test_files_are_read_and_new_texts_are_taken_as_texts(tmp_path):

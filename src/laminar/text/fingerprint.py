@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import re
+import sys
 import types
 from collections.abc import Iterable
 from typing import Any
@@ -20,42 +22,80 @@ _VERSION = "1"  # of what the library's own rules and tokenizers do: one more wh
 def fingerprint(*parts: Any) -> str | None:
     """Some letters that are others when one of `parts` does another thing; None if that cannot be known.
 
-    Of functions their code counts, with the texts and expressions it names: a rule that was edited is another rule.
+    Of functions their code counts, and whatever it names of the module it is in, functions there as well: a rule that
+    was edited, or whose table was, is another rule. Of other packages the version counts.
     """
     whole = hashlib.blake2b(_VERSION.encode(), digest_size=16)
     for part in parts:
-        described = _described(part)
+        described = _described(part, ())
         if described is None:
             return None
         whole.update(f"|{described}".encode())
     return whole.hexdigest()
 
 
-def _described(thing: Any) -> str | None:
-    if isinstance(thing, list | tuple):
-        inner = [_described(part) for part in thing]
-        return None if None in inner else f"[{','.join(map(str, inner))}]"
-    if isinstance(thing, functools.partial):
-        return _described([thing.func, list(thing.args), *sorted((thing.keywords or {}).items())])
+def _described(thing: Any, inside: tuple[Any, ...]) -> str | None:
+    """What decides what a thing does; `inside` are the functions that are being described already."""
+    members = _members(thing)
+    if members is not None:
+        found = [_described(member, inside) for member in members]
+        return None if None in found else f"[{','.join(map(str, found))}]"
     if isinstance(thing, re.Pattern):
         return f"{thing.pattern!r} {thing.flags}"
     if isinstance(thing, types.FunctionType):
-        return _described_function(thing)
+        return _described_function(thing, inside)
+    if isinstance(thing, types.ModuleType):
+        return _of_package(thing.__name__, "")
+    if isinstance(thing, types.BuiltinFunctionType) or (isinstance(thing, type) and _is_of_python(thing.__module__)):
+        return f"{thing.__module__}:{thing.__qualname__}"
+    if isinstance(thing, types.MethodDescriptorType):  # str.lower
+        return thing.__qualname__ if _is_of_python(thing.__objclass__.__module__) else None
     try:
         return str(to_recipe(thing, {}))
     except ConfigError:
         return None
 
 
-def _described_function(function: types.FunctionType) -> str | None:
-    name = f"{function.__module__}:{function.__qualname__}"
-    if function.__module__.startswith("laminar."):
-        return name
-    code = function.__code__
+def _members(thing: Any) -> list[Any] | None:
+    """What something is made of, if it is made of several things."""
+    if isinstance(thing, list | tuple):
+        return list(thing)
+    if isinstance(thing, dict):
+        return [*thing.keys(), *thing.values()]
+    if isinstance(thing, set | frozenset):
+        return sorted(thing, key=repr)
+    if isinstance(thing, functools.partial):
+        return [thing.func, thing.args, thing.keywords]
+    return None
+
+
+def _described_function(function: types.FunctionType, inside: tuple[Any, ...]) -> str | None:
+    home = inside[0].__module__ if inside else function.__module__
+    if function in inside or function.__module__.startswith("laminar."):
+        return f"{function.__module__}:{function.__qualname__}"
+    if function.__module__.partition(".")[0] != home.partition(".")[0]:
+        return _of_package(function.__module__, function.__qualname__)
     closed = [cell.cell_contents for cell in function.__closure__ or ()]
-    used = [value for key in code.co_names if isinstance(value := function.__globals__.get(key), str | re.Pattern)]
-    inner = _described([list(function.__defaults__ or ()), closed, used])
-    return None if inner is None else f"{name}({_code(code)},{inner})"
+    named = [function.__globals__[name] for name in _names(function.__code__) if name in function.__globals__]
+    inner = _described([function.__defaults__ or (), closed, named], (*inside, function))
+    return None if inner is None else f"{function.__qualname__}({_code(function.__code__)},{inner})"
+
+
+def _of_package(module: str, name: str) -> str:
+    """Something of another package, which does the same as long as the package has the same version."""
+    package = module.partition(".")[0]
+    version = sys.version if _is_of_python(module) else getattr(sys.modules.get(package), "__version__", "")
+    return f"{module}:{name} {version}"
+
+
+def _is_of_python(module: str) -> bool:
+    return module.partition(".")[0] in sys.stdlib_module_names and module != "__main__"
+
+
+def _names(code: types.CodeType) -> list[str]:
+    """What code names, and functions within it."""
+    within = [part for part in code.co_consts if isinstance(part, types.CodeType)]
+    return sorted({*code.co_names, *itertools.chain.from_iterable(map(_names, within))})
 
 
 def _code(code: types.CodeType) -> str:

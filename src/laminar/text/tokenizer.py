@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -193,8 +194,16 @@ class Tokenizer(Transform):
         options: dict[str, Any] = {
             "encoding": self.encoding, "n_workers": self.n_workers, "show_progress": self.show_progress,
         }  # fmt: skip
+        if not self._worth_keeping(texts):
+            return store_tokens(texts, self.process, **options)
         how = fingerprint(self.tok, self.process.rules, self.process.post_rules)
-        if how is None or not self._worth_keeping(texts):
+        if how is None:
+            warnings.warn(
+                "these tokens are not kept in the cache folder: the tokenizer, or a rule, uses an object of which it "
+                "cannot be known whether it will do the same next time. Let rules use functions, texts, numbers, lists "
+                "and dictionaries; or pass cache=False.",
+                stacklevel=2,
+            )
             return store_tokens(texts, self.process, **options)
         if isinstance(texts[0], Path):
             keys = [digests([read_text(text, self.encoding)])[0] for text in texts]

@@ -148,7 +148,7 @@ class AWD_LSTM(TextEncoder):
 
 
 class AWD_QRNN(AWD_LSTM):
-    """AWD-LSTM with quasi-recurrent layers in place of LSTMs: several times faster, nearly as good.
+    """AWD-LSTM with quasi-recurrent layers in place of LSTMs, which wait less for the word before (see `QRNNLayer`).
 
     The first layer sees each word with the one before it. The arguments are those of `AWD_LSTM`; `weight_p` drops
     weights of the only matrix that a layer has.
