@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from laminar.core.errors import DataError
+from laminar.text.corpora import tokenize_texts
 from laminar.text.rules import (
     apply_rules,
     decode_spec_tokens,
@@ -18,6 +20,7 @@ from laminar.text.rules import (
     rm_useless_spaces,
     spec_add_spaces,
 )
+from laminar.text.tokenizing import TokenizeWithRules, store_tokens
 from laminar.text.words import WordTokenizer
 
 ALPHABET = "aabBZ  \n\t!.#&;/\\'-9…\ue000ßÉдΣ"
@@ -84,3 +87,39 @@ def test_capitals_and_repetitions_can_be_read_back(words):
 def test_reading_back_takes_whatever_a_model_writes():
     assert decode_spec_tokens(["xxrep", "many", "a", "xxmaj"]) == ["a"]
     assert decode_spec_tokens(["xxwrep", "2", "so", "xxup"]) == ["so", "so"]
+
+
+def test_a_rule_of_ones_own_that_fails_is_named_with_its_text() -> None:
+    def strict(text):
+        return text if "7" not in text else text / 2
+
+    def forgetful(text):
+        text.lower()
+
+    texts = [f"text {number}" for number in range(9)]
+    with pytest.raises(TypeError) as caught:
+        tokenize_texts(texts, rules=[lowercase, strict])
+    assert caught.value.__notes__[-1].endswith("strict, on str 'xxbos text 7'")
+    with pytest.raises(DataError, match=r"forgetful makes NoneType None of str 'text 0', not a text.*return"):
+        tokenize_texts(texts, rules=[forgetful])
+    with pytest.raises(DataError, match="forgetful makes NoneType None of str 'xxbos'"):
+        store_tokens(texts, TokenizeWithRules(post_rules=[forgetful]))
+
+
+@pytest.mark.parametrize(
+    ("tok", "message"),
+    [
+        (lambda texts: (text.split() for text in texts if "7" not in text), "8 lists of tokens for 9 texts"),
+        (lambda texts: texts, "gives str 'xxbos text 0' in place of a list of tokens"),
+        (lambda texts: [[1, 2] for _ in texts], "in place of a list of tokens"),
+    ],
+)
+def test_a_tokenizer_of_ones_own_that_gives_something_else_is_told(tok, message) -> None:
+    with pytest.raises(DataError, match=message):
+        tokenize_texts([f"text {number}" for number in range(9)], tok=tok)
+
+
+def test_a_tokenizer_for_single_texts_says_what_it_is_called_with() -> None:
+    with pytest.raises(TypeError) as caught:
+        tokenize_texts(["one", "two"], tok=str.split)
+    assert "called with 2 texts, it is to give a list of tokens for each" in caught.value.__notes__[-1]

@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from laminar.core.errors import DataError
+from laminar.core.errors import DataError, describe
 from laminar.core.random import deterministic
 from laminar.text.special_tokens import BOS, EOS, TK_MAJ, TK_REP, TK_UP, TK_WREP, UNK
 
 __all__ = [
     "Rule",
+    "apply_rule",
     "apply_rules",
     "decode_spec_tokens",
     "default_post_rules",
@@ -213,7 +214,33 @@ def apply_rules(texts: Sequence[str], rules: Iterable[Rule]) -> list[str]:
             done = [_without_lines(part) for part in together.split(border)]
         else:
             for rule in group:
-                done = [rule(text) for text in done]
+                done = apply_rule(done, rule)
+    return done
+
+
+def apply_rule(texts: Sequence[str], rule: Rule) -> list[str]:
+    """Apply a rule to texts, or to tokens, one by one.
+
+    Args:
+        texts: the texts or tokens.
+        rule: the rule.
+
+    Raises:
+        DataError: it gives something else than a text; the message names the rule and the text.
+    """
+    done: list[str] = []
+    name = getattr(rule, "__qualname__", None) or repr(rule)
+    try:
+        done.extend(map(rule, texts))
+    except Exception as error:
+        error.add_note(f"in the rule {name}, on {describe(texts[len(done)])}")
+        raise
+    wrong = next((place for place, made in enumerate(done) if not isinstance(made, str)), None)
+    if wrong is not None:
+        raise DataError(
+            f"the rule {name} makes {describe(done[wrong])} of {describe(texts[wrong])}, not a text. Does it lack a "
+            "return?"
+        )
     return done
 
 

@@ -13,11 +13,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from laminar.core.errors import ConfigError, DataError
+from laminar.core.errors import ConfigError, DataError, describe
 from laminar.core.lazy import lazy_module
 from laminar.text.by_word import Numbered, Numbering, numbered_by_word
 from laminar.text.portions import portions
-from laminar.text.rules import Rule, apply_rules, default_post_rules, default_rules, replace_space
+from laminar.text.rules import Rule, apply_rule, apply_rules, default_post_rules, default_rules, replace_space
 from laminar.text.tokens import Lexicon, Numbers, TokenStore
 from laminar.text.words import WordTokenizer
 
@@ -62,15 +62,17 @@ class TokenizeWithRules:
 
     def __call__(self, texts: Iterable[str]) -> Iterator[list[str]]:
         """The tokens of each text."""
-        for tokens in self.tok(apply_rules(list(texts), self.rules)):
-            yield [self._finished(token) for token in tokens]
+        for tokens in self._cut(list(texts)):
+            for rule in self.post_rules:
+                tokens = apply_rule(tokens, rule)
+            yield tokens
 
     def numbered(self, texts: Sequence[str]) -> Numbered:
         """The tokens of some texts as numbers of words in the order of their first appearance."""
         if isinstance(self.tok, WordTokenizer):
             found = numbered_by_word(texts, self.rules, self.tok)
         else:
-            numbering, cut = Numbering(), [list(tokens) for tokens in self.tok(apply_rules(texts, self.rules))]
+            numbering, cut = Numbering(), self._cut(texts)
             numbers = numbering.all(list(itertools.chain.from_iterable(cut)))
             found = Numbered(list(numbering), numbers, np.array(list(map(len, cut)), dtype=np.int64))
         words = self._all_finished(found.words)
@@ -83,13 +85,27 @@ class TokenizeWithRules:
     def _all_finished(self, words: list[str]) -> list[str]:
         for rule in self.post_rules:
             if rule is not replace_space or " " in "".join(words):
-                words = [rule(word) for word in words]
+                words = apply_rule(words, rule)
         return words
 
-    def _finished(self, token: str) -> str:
-        for rule in self.post_rules:
-            token = rule(token)
-        return token
+    def _cut(self, texts: Sequence[str]) -> list[list[str]]:
+        """The tokens of each text, before the rules for tokens; a tokenizer of the user's may give anything."""
+        ruled, cut = apply_rules(texts, self.rules), list[list[str]]()
+        name = getattr(self.tok, "__qualname__", None) or repr(self.tok)
+        try:
+            for tokens in self.tok(ruled):
+                cut.append([tokens] if isinstance(tokens, str) else list(tokens))
+                if isinstance(tokens, str) or not all(isinstance(token, str) for token in cut[-1][:1]):
+                    raise DataError(f"{name} gives {describe(tokens)} in place of a list of tokens, for a text")
+        except Exception as error:
+            error.add_note(f"in {name}: called with {len(ruled)} texts, it is to give a list of tokens for each")
+            raise
+        if len(cut) != len(texts):
+            raise DataError(
+                f"{name} gives {len(cut)} lists of tokens for {len(texts)} texts. It is to give one for each, also of "
+                "empty ones."
+            )
+        return cut
 
 
 def rule_by_rule(texts: Iterable[str], rules: Sequence[Rule]) -> Iterator[str]:

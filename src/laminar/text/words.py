@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from laminar.core.errors import require
+from laminar.core.errors import ConfigError, require
 from laminar.core.recipe import builder
 from laminar.text.special_tokens import SPECIAL_TOKENS
 
@@ -112,12 +112,16 @@ class SpacyTokenizer:
 
     Raises:
         MissingExtraError: spaCy is not installed.
+        ConfigError: it does not know the language.
     """
 
     def __init__(self, lang: str = "en", special_toks: Sequence[str] | None = None, buf_sz: int = 5000) -> None:
         self.lang, self.special_toks, self.buf_sz = lang, special_toks, buf_sz
         spacy = require("spacy", "spacy", "SpacyTokenizer")
-        self._pipeline = spacy.blank(lang)
+        try:
+            self._pipeline = spacy.blank(lang)
+        except ImportError as error:
+            raise ConfigError(f"spaCy has no rules for lang={lang!r}: {error}") from error
         for word in SPECIAL_TOKENS if special_toks is None else special_toks:
             self._pipeline.tokenizer.add_special_case(word, [{"ORTH": word}])
 
