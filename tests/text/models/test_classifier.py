@@ -91,6 +91,22 @@ def test_a_text_is_not_read_before_it_begins() -> None:
     assert said[1][~mask[1]].flatten().tolist() == list(range(2, 19))
 
 
+@pytest.mark.parametrize(("remembers", "read"), [(True, [4, 4, 4, 4, 4]), (False, [4, 4])])
+def test_what_is_not_used_is_read_only_by_an_encoder_that_remembers_it(remembers, read) -> None:
+    lengths: list[int] = []
+
+    class Reader(torch.nn.Module):
+        recurrent = remembers
+
+        def forward(self, words):
+            lengths.append(words.shape[1])
+            return words[:, :, None].float()
+
+    said, _ = SentenceEncoder(4, Reader(), max_len=8)(torch.arange(2, 22)[None])
+    assert lengths == read
+    assert said[0, :, 0].tolist() == list(range(14, 22))
+
+
 def test_pools_are_last_largest_and_mean_of_the_words() -> None:
     output = torch.tensor([[[1.0], [5.0], [3.0], [99.0]], [[-4.0], [-2.0], [99.0], [99.0]], [[9.0]] * 4])
     mask = torch.tensor([[0, 0, 0, 1], [0, 0, 1, 1], [1, 1, 1, 1]]).bool()

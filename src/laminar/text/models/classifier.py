@@ -50,7 +50,7 @@ class SentenceEncoder(nn.Module):
             piece by itself: give it pieces as long as texts.
         pad_idx: number of the word that pads.
         max_len: words at the end of a text that are used and that gradients are computed for; what comes before is read
-            only, for the state. None for all.
+            only, for the state, if there is one. None for all.
 
     Raises:
         ConfigError: lengths below 1.
@@ -77,7 +77,10 @@ class SentenceEncoder(nn.Module):
         pieces = self._cut(words)
         self.reset()
         said: list[Tensor] = []
+        remembers = getattr(self.module, "recurrent", True)
         for number, n_texts in enumerate(pieces.reading):
+            if number < pieces.needed and not remembers:
+                continue
             piece = pieces.words[:n_texts, number * pieces.size : (number + 1) * pieces.size]
             with nullcontext() if number >= pieces.needed else torch.no_grad():
                 output = self.module(piece)

@@ -28,7 +28,7 @@ class TextEncoder(nn.Module, ABC):
             ``out_bias`` for `LinearDecoder`.
         clas_config: arguments for a classifier: those of the constructor, and ``output_p`` for the first dropout of
             the head.
-        recurrent: whether its learners add the penalties of `RNNRegularizer` by default.
+        recurrent: whether it remembers the texts from call to call. Its learners add the penalties of `RNNRegularizer`.
         encoder: the embedding.
         n_features: how many numbers it says of each word; the embedding's width, for its weights to serve as decoder.
     """
