@@ -284,6 +284,15 @@ def test_words_that_decide_are_found(arch, config, dls) -> None:
         token_attributions(learn, "good", 7)
 
 
+@every_arch
+def test_words_that_are_not_used_decide_nothing(arch, config, dls) -> None:
+    learn = text_classifier_learner(dls, arch, seq_len=3, max_len=3, config=config)
+    found = token_attributions(learn, "A dull film so awful and good film .", "n")
+    assert found.tokens[-4:] == ["xxunk", "good", "film", "."]
+    assert found.scores[:6] == [0] * 6
+    assert all(found.scores[-3:])
+
+
 def test_attributions_of_a_linear_model_are_exact(dls) -> None:
     learn = text_classifier_learner(dls, AWD_LSTM, config=SMALL)
 

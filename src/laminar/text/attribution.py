@@ -25,7 +25,7 @@ def token_attributions(learn: TextLearner | HFLearner, text: Any, target: str | 
 
     It is the change of the output that the model's linear approximation ascribes to each token (Denil et al.,
     "Extraction of salient sentences from labelled documents", 2014). Gradients do not go from one piece of a long text
-    to those before it, in training nor here; tokens that the model only reads for its state get 0.
+    to those before it, in training nor here; tokens that the model only reads for its state, or not at all, get 0.
 
     Models of transformers are looked at where their first layer reads (see `hf_token_attributions`).
 
@@ -58,7 +58,9 @@ def token_attributions(learn: TextLearner | HFLearner, text: Any, target: str | 
         share = torch.zeros(leaf.shape[1]) if gradient is None else (gradient * leaf.detach()).sum(-1)[0].float().cpu()
         scores.append(share)
     tokens = [vocab[word] for word in words[0].tolist()]
-    added = torch.cat(scores)[: len(tokens)].tolist()
+    size = len(scores[0])  # of a piece: the last is filled up, and the first may not have been read at all
+    unread = -(-len(tokens) // size) * size - sum(map(len, scores))
+    added = torch.cat([torch.zeros(unread), *scores])[: len(tokens)].tolist()
     if learn.backwards:
         tokens, added = tokens[::-1], added[::-1]
     return TextAttribution(tokens, added, label, float(outputs[number].detach()))

@@ -96,12 +96,14 @@ def test_what_is_not_used_is_read_only_by_an_encoder_that_remembers_it(remembers
     lengths: list[int] = []
 
     class Reader(torch.nn.Module):
-        recurrent = remembers
+        remembers_texts = remembers
 
         def forward(self, words):
             lengths.append(words.shape[1])
             return words[:, :, None].float()
 
+    usual = [arch(20, **config).remembers_texts for arch, config in ARCHS]
+    assert usual == [True, True, False]
     said, _ = SentenceEncoder(4, Reader(), max_len=8)(torch.arange(2, 22)[None])
     assert lengths == read
     assert said[0, :, 0].tolist() == list(range(14, 22))

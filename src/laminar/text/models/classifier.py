@@ -77,7 +77,7 @@ class SentenceEncoder(nn.Module):
         pieces = self._cut(words)
         self.reset()
         said: list[Tensor] = []
-        remembers = getattr(self.module, "recurrent", True)
+        remembers = getattr(self.module, "remembers_texts", True)
         for number, n_texts in enumerate(pieces.reading):
             if number < pieces.needed and not remembers:
                 continue

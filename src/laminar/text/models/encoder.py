@@ -28,7 +28,7 @@ class TextEncoder(nn.Module, ABC):
             ``out_bias`` for `LinearDecoder`.
         clas_config: arguments for a classifier: those of the constructor, and ``output_p`` for the first dropout of
             the head.
-        recurrent: whether it remembers the texts from call to call. Its learners add the penalties of `RNNRegularizer`.
+        recurrent: whether its learners add the penalties of `RNNRegularizer` by default.
         encoder: the embedding.
         n_features: how many numbers it says of each word; the embedding's width, for its weights to serve as decoder.
     """
@@ -56,6 +56,11 @@ class TextEncoder(nn.Module, ABC):
 
     def set_state(self, state: State | None) -> None:
         """Go on from what `get_state` returned."""
+
+    @property
+    def remembers_texts(self) -> bool:
+        """Whether what is read changes what is said in the next call: if it is recurrent, or tells its state."""
+        return self.recurrent or type(self).get_state is not TextEncoder.get_state
 
 
 class SequentialRNN(nn.Sequential):
