@@ -189,7 +189,10 @@ def test_masked_training_goes_on_to_the_bit(bert_tokenizer, tmp_path):
     assert all(one.equal(other) for one, other in zip(rest.model.parameters(), whole.model.parameters(), strict=True))
 
 
-def test_a_model_that_sees_everything_is_refused(bert_tokenizer):
+def test_a_model_that_sees_more_or_less_than_it_should_is_refused(bert_tokenizer):
     model = transformers.BertForMaskedLM(bert_config())
     with pytest.raises(ConfigError, match="no causal language model"):
         hf_learner(loaders(bert_tokenizer), model)
+    causal = transformers.GPT2LMHeadModel(CONFIGS["gpt2"]())
+    with pytest.raises(ConfigError, match="GPT2LMHeadModel is a causal language model and does not see"):
+        hf_learner(loaders(bert_tokenizer, masked=True), causal)

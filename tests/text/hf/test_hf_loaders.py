@@ -107,6 +107,19 @@ def test_a_data_set_is_divided_at_random_and_its_classes_have_names(bert_tokeniz
         HFDataLoaders.from_dataset({"train": one, "test": one}, bert_tokenizer)
 
 
+def test_lists_of_labels_are_several_classes(bert_tokenizer):
+    named = datasets.Sequence(datasets.ClassLabel(names=["joy", "fear", "none"]))
+    features = datasets.Features({"text": datasets.Value("string"), "labels": named})
+    rows = {"text": ["star", "goal", "cell", "coach"] * 3, "labels": [[0], [0, 1], [2], []] * 3}
+    data = datasets.Dataset.from_dict(rows, features=features)
+    dls = HFDataLoaders.from_dataset(data, bert_tokenizer, "text", "labels", **HERE)
+    assert list(dls.vocab) == ["fear", "joy", "none"]
+    targets = {tuple(sorted(dls.decode_batch(batch)[0][1])) for batch in dls.valid.new(bs=1)}
+    assert targets <= {("joy",), ("fear", "joy"), ("none",), ()}
+    of_df = HFDataLoaders.from_df(data.to_pandas(), bert_tokenizer, "text", "labels", **HERE)  # arrays of numbers
+    assert list(of_df.vocab) == [0, 1, 2]
+
+
 def test_a_data_block_takes_rows_of_any_kind(bert_tokenizer):
     items = [{"text": "star cell", "kind": "a"}, {"text": "goal", "kind": "b"}] * 4
     block = DataBlock(

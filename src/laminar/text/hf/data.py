@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from laminar.data.block import DataBlock
-from laminar.data.blocks import CategoryBlock
+from laminar.data.blocks import CategoryBlock, MultiCategoryBlock
 from laminar.data.conventions import check_options, files_and_splitter, loaders_of
 from laminar.data.labels import ColReader, parent_label
 from laminar.data.loaders import DataLoaders
@@ -16,7 +16,7 @@ from laminar.data.tables import Columns, block_of_columns, check_columns
 from laminar.text.hf.blocks import HFTextBlock
 from laminar.text.hf.tables import HFRowsOptions, HFTableLoaders, loaders_of_rows
 from laminar.text.hf.token_classification import TokenCategoryBlock
-from laminar.text.hf.tokenizing import TextFields, holds_words
+from laminar.text.hf.tokenizing import TextFields, holds_lists
 
 __all__ = ["HFDataLoaders", "HFFolderOptions"]
 
@@ -58,9 +58,9 @@ class HFDataLoaders(HFTableLoaders):
             tokenizer: of transformers, its folder, or its name.
             text_col: column of the texts; two for pairs of texts (premise and hypothesis). Its cells may be lists of
                 words, for labels that are lists of tags.
-            label_col: column of the labels; several for several labels or quantities.
+            label_col: column of the labels; several for several labels or quantities. Its cells may be lists of labels.
             label_delim: what stands between the labels in one cell.
-            y_block: block of the target; None for several labels where there are several columns or a delimiter,
+            y_block: block of the target; None for several labels where there are several columns, lists or a delimiter,
                 quantities where the columns are floating point, else one class.
             max_length: cut texts after so many tokens; None for as many as the tokenizer says that its model takes.
             pad_to_multiple_of: lengthen batches to a multiple of this (8 suits tensor cores).
@@ -71,10 +71,13 @@ class HFDataLoaders(HFTableLoaders):
         """
         cls._check(options)
         check_columns(df, {"text_col": text_col, "label_col": label_col, "valid_col": options.get("valid_col")})
-        words = isinstance(text_col, str | int) and holds_words(
-            df.iloc[:, text_col] if isinstance(text_col, int) else df[text_col]
-        )
-        usual = TokenCategoryBlock if words else block_of_columns(df, label_col, label_delim)
+        words = _holds_lists(df, text_col)
+        if words:
+            usual: Any = TokenCategoryBlock
+        elif _holds_lists(df, label_col):
+            usual = MultiCategoryBlock
+        else:
+            usual = block_of_columns(df, label_col, label_delim)
         block = HFTextBlock(tokenizer, max_length, is_split_into_words=words, pad_to_multiple_of=pad_to_multiple_of)
         return loaders_of_rows(
             df,
@@ -125,3 +128,10 @@ class HFDataLoaders(HFTableLoaders):
             (text, CategoryBlock(vocab=vocab)), get_items=get_items, get_y=parent_label, splitter=splitter
         )
         return loaders_of(block, path, path, options, ())
+
+
+def _holds_lists(df: Any, column: Columns) -> bool:
+    """Whether the cells of a single column are lists."""
+    if not isinstance(column, str | int):
+        return False
+    return holds_lists(df.iloc[:, column] if isinstance(column, int) else df[column])

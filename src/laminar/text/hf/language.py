@@ -180,6 +180,14 @@ class MaskedLanguageModel(HFTask):
         """Cross entropy of masked tokens."""
         return TokenCrossEntropyLoss()
 
+    def check(self, model: Any, dls: Any) -> None:
+        """Refuse a model that does not see what comes behind a mask."""
+        if type(model).__name__.endswith(("ForCausalLM", "LMHeadModel")):
+            raise ConfigError(
+                f"{type(model).__name__} is a causal language model and does not see what comes behind a mask: make"
+                " the data without masked=True, or take a model such as BERT."
+            )
+
 
 register_task(NextTokens, CausalLanguageModel)
 register_task(MaskedTokens, MaskedLanguageModel)

@@ -58,7 +58,7 @@ class TextFields(ItemTransform):
         """The texts of all rows of a data frame."""
         names = columns_of(self.text_cols)
         cells = [frame.iloc[:, name] if isinstance(name, int) else frame[name] for name in names]
-        if len(cells) == 1 and holds_words(cells[0]):
+        if len(cells) == 1 and holds_lists(cells[0]):
             return list(cells[0])
         columns = [column_texts(frame, column) for column in names]
         return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
@@ -217,8 +217,8 @@ def tell_truncated(texts: EncodedTexts, limit: int | None, what: str, argument: 
         )
 
 
-def holds_words(cells: Any) -> bool:
-    """Whether a column holds lists of words, as its first cell tells."""
+def holds_lists(cells: Any) -> bool:
+    """Whether a column holds lists (of words, of labels), as its first cell tells."""
     first = cells.iloc[0] if len(cells) else None
     return not isinstance(first, str) and hasattr(first, "__len__")
 
