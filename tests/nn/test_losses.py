@@ -69,6 +69,23 @@ def test_regression_losses_flatten_and_refuse_to_broadcast() -> None:
         MSELossFlat()(torch.randn(5, 2), targets)
 
 
+@pytest.mark.parametrize("loss", [MSELossFlat, L1LossFlat])
+def test_targets_that_are_not_known_count_for_nothing_where_they_may(loss: type[MSELossFlat]) -> None:
+    preds = torch.randn(3, 4, requires_grad=True)
+    targets = torch.randn(3, 4)
+    torch.testing.assert_close(loss(ignore_nan=True)(preds, targets), loss()(preds, targets))
+    known = torch.rand(3, 4) > 0.3
+    known[0, 0], known[2, 3] = True, False
+    some = targets.where(known, float("nan"))
+    value = loss(ignore_nan=True)(preds, some)
+    torch.testing.assert_close(value, loss()(preds[known], targets[known]))
+    value.backward()
+    assert (preds.grad != 0).equal(known)
+    assert loss(ignore_nan=True, reduction="none")(preds, some).isfinite().all()
+    assert loss(ignore_nan=True)(preds, torch.full_like(preds, float("nan"))) == 0
+    assert loss()(preds, some).isnan()
+
+
 def test_losses_decode_from_logits_to_probabilities_to_decisions() -> None:
     loss = CrossEntropyLossFlat()
     probabilities = loss.activation(LOGITS)

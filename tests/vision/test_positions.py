@@ -265,6 +265,19 @@ def test_a_learner_of_points_predicts_pixels_and_is_exported(files: list[Path]) 
     torch.testing.assert_close(plain(again.predict(files[0])[0]), plain(points))
 
 
+def test_points_that_were_dropped_do_not_spoil_training(files: list[Path]) -> None:
+    block = DataBlock(
+        blocks=(ImageBlock, PointBlock("drop")), get_y=lambda path: [*point_of(path), [1, 1]],
+        splitter=IndexSplitter([0, 1]), item_tfms=RandomCrop(40),
+    )  # fmt: skip
+    dls = block.dataloaders(files, bs=5, device="cpu")
+    assert dls.one_batch()[1].isnan().any()
+    learn = vision_learner(dls, xresnet_small, pretrained=False)
+    with learn.no_bar(), learn.no_logging():
+        learn.fit(1)
+    assert np.isfinite(learn.recorder.values[0]).all()
+
+
 def test_points_may_come_with_y_first(files: list[Path]) -> None:
     turned = block(PointBlock(y_first=True), None, None, lambda path: [xy[::-1] for xy in point_of(path)])
     _, points = turned.dataloaders(files, bs=8, device="cpu").train.dataset[0]

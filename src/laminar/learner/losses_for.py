@@ -27,7 +27,7 @@ _LOSSES: dict[type, Callable[[], LossFunction]] = {
     TensorText: CrossEntropyLossFlat,
     TensorFloat: MSELossFlat,
     TitledTensorScalar: MSELossFlat,
-    TensorPoint: MSELossFlat,
+    TensorPoint: lambda: MSELossFlat(ignore_nan=True),  # points that left their picture may have been dropped
     TensorBBox: MSELossFlat,
 }
 

@@ -319,10 +319,13 @@ class BCELossFlat(BaseLoss):
 
 
 class _Regression(BaseLoss):
-    """A loss between numbers; outputs and targets must have as many."""
+    """A loss between numbers; outputs and targets must have as many. Subclasses say how far two numbers are apart."""
 
-    def __init__(self, axis: int = -1, *, floatify: bool = True, reduction: str = "mean") -> None:
+    def __init__(
+        self, axis: int = -1, *, floatify: bool = True, ignore_nan: bool = False, reduction: str = "mean"
+    ) -> None:
         super().__init__(axis, floatify=floatify, is_2d=False, reduction=reduction)
+        self.ignore_nan = ignore_nan
 
     def forward(self, inp: Tensor, targ: Tensor) -> Tensor:
         """Compare numbers with numbers, refusing to compare each with all.
@@ -337,6 +340,24 @@ class _Regression(BaseLoss):
             )
         return super().forward(inp, targ)
 
+    def compare(self, inp: Tensor, targ: Tensor) -> Tensor:
+        """How far numbers are apart, over all targets that are known."""
+        if not self.ignore_nan:
+            return self.distance(inp, targ, self.reduction)
+        known = ~targ.isnan()
+        each = self.distance(inp.where(known, 0.0), targ.where(known, 0.0), "none")
+        if self.reduction == "none":
+            return each
+        return each.sum() / known.sum().clamp(min=1) if self.reduction == "mean" else each.sum()
+
+    def extra_repr(self) -> str:
+        """Say what differs between two losses of one class."""
+        return super().extra_repr() + (", ignore_nan=True" if self.ignore_nan else "")
+
+    def distance(self, inp: Tensor, targ: Tensor, reduction: str) -> Tensor:
+        """How far numbers are apart, reduced."""
+        raise NotImplementedError(f"{type(self).__name__} must define distance(inp, targ, reduction).")
+
 
 class MSELossFlat(_Regression):
     """Mean of squared differences.
@@ -344,12 +365,13 @@ class MSELossFlat(_Regression):
     Args:
         axis: kept for the sake of programs that pass it; the loss is the same along every axis.
         floatify: compare targets as floating point numbers.
+        ignore_nan: targets that are NaN, as points that were dropped, count for nothing.
         reduction: ``'mean'``, ``'sum'`` or ``'none'``.
     """
 
-    def compare(self, inp: Tensor, targ: Tensor) -> Tensor:
+    def distance(self, inp: Tensor, targ: Tensor, reduction: str) -> Tensor:
         """Squared differences."""
-        return F.mse_loss(inp, targ, reduction=self.reduction)
+        return F.mse_loss(inp, targ, reduction=reduction)
 
 
 class L1LossFlat(_Regression):
@@ -358,9 +380,10 @@ class L1LossFlat(_Regression):
     Args:
         axis: kept for the sake of programs that pass it; the loss is the same along every axis.
         floatify: compare targets as floating point numbers.
+        ignore_nan: targets that are NaN, as points that were dropped, count for nothing.
         reduction: ``'mean'``, ``'sum'`` or ``'none'``.
     """
 
-    def compare(self, inp: Tensor, targ: Tensor) -> Tensor:
+    def distance(self, inp: Tensor, targ: Tensor, reduction: str) -> Tensor:
         """Absolute differences."""
-        return F.l1_loss(inp, targ, reduction=self.reduction)
+        return F.l1_loss(inp, targ, reduction=reduction)

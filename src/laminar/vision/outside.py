@@ -61,7 +61,7 @@ class PointsOutside(ItemTransform):
 
     Args:
         outside: ``keep`` leaves them where they are, ``clip`` moves them to the nearest edge, ``drop`` makes both
-            coordinates NaN (leave these out of the loss; `points_inside` tells which are left).
+            coordinates NaN (the default loss leaves these out; `points_inside` tells which are left).
     """
 
     order = 97  # after all that moves, before PointScaler
