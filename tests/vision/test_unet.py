@@ -1,5 +1,6 @@
 """From pictures and masks to a network that draws masks."""
 
+import gc
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -104,3 +105,23 @@ def test_a_body_of_one_scale_is_refused_for_that_and_not_for_the_size_of_picture
     small = {"img_size": 64, "depth": 1}  # 48 pixels are no multiple of 32-pixel patches
     with pytest.raises(ConfigError, match="two scales at least"):
         unet_learner(scenes, partial(timm_arch("vit_tiny_patch16_224"), patch_size=32, **small), pretrained=False)
+
+
+def test_predictions_leave_no_tensor_behind(scenes: DataLoaders, tmp_path: Path) -> None:
+    """A U-Net that hands features across by hooks or on tensors would keep those of every picture."""
+    learn = unet_learner(scenes, xresnet_small, pretrained=False, path=tmp_path)
+    picture = scenes.valid_ds.items[0]
+    learn.predict(picture)
+    gc.collect()
+    before = tensors_alive()
+    gc.disable()  # what only the collector would find counts as left behind, too
+    try:
+        for _ in range(10):
+            learn.predict(picture)
+        assert tensors_alive() <= before
+    finally:
+        gc.enable()
+
+
+def tensors_alive() -> int:
+    return sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects())
