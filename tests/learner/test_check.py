@@ -49,6 +49,12 @@ def test_a_loss_that_does_not_fit_is_named_with_shapes_and_remedy(make_learner, 
         make_learner(loss_func=loss).fit(1)
 
 
+def test_targets_that_say_yes_or_no_get_a_remedy(make_learner, toys, tmp_path) -> None:
+    batches = [(torch.randn(4, 4), torch.tensor([True, False, True, True])) for _ in range(2)]
+    with pytest.raises(ConfigError, match=r"CrossEntropyLossFlat does not fit.*Targets are yes and no: .*int"):
+        make_learner(toys.net(3), dls=loaders(toys, tmp_path, batches), loss_func=CrossEntropyLossFlat()).fit(1)
+
+
 def test_a_metric_that_fails_is_named_when_the_learner_is_made(make_learner) -> None:
     with pytest.raises(ConfigError, match=r"the metric rmse fails on predictions Tensor \(4, 2\)"):
         make_learner(metrics=[accuracy, rmse])

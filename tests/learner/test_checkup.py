@@ -404,6 +404,15 @@ def regression() -> Learner:
     return learner(loaders(*data), net(SigmoidRange(-40, 40), n_out=1), MSELossFlat())
 
 
+def dropped_points() -> Learner:
+    data = []
+    for inputs in (table()[0], table(32, seed=1)[0]):
+        targets = inputs.clone()
+        targets[::5] = float("nan")
+        data.append(DataLoader(list(zip(inputs, targets, strict=True)), bs=16, shuffle=not data))
+    return learner(DataLoaders(*data), net(n_out=4), MSELossFlat(ignore_nan=True))
+
+
 HEALTHY: dict[str, Callable[[Path], Learner]] = {
     "classes": lambda path: learner(metrics=accuracy),
     "of torch's loss": lambda path: learner(loss=nn.CrossEntropyLoss()),
@@ -413,6 +422,7 @@ HEALTHY: dict[str, Callable[[Path], Learner]] = {
     "a residual block that begins as nothing": lambda path: learner(model=residual()),
     "several labels": lambda path: several_labels(),
     "regression within a range": lambda path: regression(),
+    "points of which some were dropped": lambda path: dropped_points(),
     "mixup": lambda path: learner(cbs=MixUp()),
     "two numbers": lambda path: synth_learner(),
     "pictures, pretrained": lambda path: vision_learner(
