@@ -12,7 +12,6 @@ from laminar.data.blocks import TransformBlock
 from laminar.data.transforms import IntToFloatTensor, MultiCategorize
 from laminar.vision.augment import setup_aug_tfms
 from laminar.vision.images import PILBase, PILImage, PILMask
-from laminar.vision.on_device import DecodePictures, DeviceImage
 from laminar.vision.outside import BoxesOutside, Outside, PointsOutside
 from laminar.vision.positions import AddCanvas, BBoxLabeler, PointScaler, ReadBoxes, ReadPoints
 
@@ -108,9 +107,9 @@ def ImageBlock(cls: type[PILBase] = PILImage) -> TransformBlock:  # a factory th
         cls: the kind of picture: `PILImage`, `PILImageBW`, `DeviceImage` (decoded on the device), or a class of yours
             derived from them.
     """
-    decoding = [DecodePictures()] if isinstance(cls, type) and issubclass(cls, DeviceImage) else []
-    batch_tfms = [*decoding, IntToFloatTensor()]
-    return TransformBlock(type_tfms=OpenImage(cls), batch_tfms=batch_tfms, join_batch_tfms=setup_aug_tfms)
+    opening = OpenImage(cls)
+    batch_tfms = [*(kind() for kind in cls._batch_tfms), IntToFloatTensor()]
+    return TransformBlock(type_tfms=opening, batch_tfms=batch_tfms, join_batch_tfms=setup_aug_tfms)
 
 
 def MaskBlock(  # a factory that reads like a class

@@ -21,6 +21,7 @@ from torch import Tensor
 from laminar.core.errors import DataError
 from laminar.core.random import deterministic, opens_only
 from laminar.core.show import show_image
+from laminar.core.transform import Transform
 from laminar.core.types import TensorBase, TensorImage, TensorImageBW, TensorMask, plain
 from laminar.data.transforms import ToTensor
 from laminar.vision import decoding
@@ -62,7 +63,8 @@ class PILBase(Image.Image):
 
     Class attributes to override: ``_open_args`` (``{"mode": ...}``, Pillow's mode to convert to), ``_show_args`` (for
     ``Axes.imshow``), ``_tensor_cls`` (the typed tensor `ToTensor` makes), ``_background`` (under transparent pixels),
-    ``_resample`` (the filter that scales where none is asked for).
+    ``_resample`` (the filter that scales where none is asked for), ``_batch_tfms`` (classes of transforms that
+    `ImageBlock` puts before all others of batches, for a class whose `for_batch` gives no tensor).
     """
 
     _open_args: ClassVar[dict[str, Any]] = {"mode": "RGB"}
@@ -71,6 +73,7 @@ class PILBase(Image.Image):
     _tensor_cls: ClassVar[type[TensorBase]] = TensorImage
     _background: ClassVar[tuple[int, int, int]] = (255, 255, 255)
     _resample: ClassVar[Resampling] = Resampling.BILINEAR
+    _batch_tfms: ClassVar[tuple[type[Transform], ...]] = ()
 
     filename: str = ""
     _undecoded: _Undecoded | None = None
@@ -244,11 +247,9 @@ class PILBase(Image.Image):
     @classmethod
     def _resampled(cls, image: Image.Image, size: tuple[int, int], box: Box, resample: int) -> Self:
         pixels = decoding.resample_pixels(image, size, box, resample)
-        return (
-            cls.cast(decoding.resample_picture(image, size, box, resample))
-            if pixels is None
-            else cls._of_pixels(pixels)
-        )
+        if pixels is not None:
+            return cls._of_pixels(pixels)
+        return cls.cast(decoding.resample_picture(image, size, box, resample))
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,54 +30,12 @@ __all__ = ["DecodePictures", "DeviceImage", "EncodedPicture", "EncodedPictures"]
 _CPU = torch.device("cpu")
 
 
-class _WholeCut(NamedTuple):
+class _CutArguments(NamedTuple):
     """What `cut_image` and `cut_tensor` want to know."""
 
     cut: Cut
     pad_mode: PadMode
     resample: Resampling
-
-
-class DeviceImage(PILImage):
-    """A colour picture whose JPEG file is decoded on the device of its batch, where that is possible.
-
-    For ``ImageBlock(DeviceImage)`` and ``img_cls=DeviceImage``, with a GPU that would wait for its workers otherwise.
-    The first transform that crops and scales (`Resize`, `RandomResizedCrop`, ...) is done on the device too; whatever
-    else an item transform does to the picture decodes it in the worker. Files are decoded at full size: for photos
-    much larger than what is wanted of them, `PILImage`, which decodes at a reduced scale, may be the faster one.
-    """
-
-    _whole: DeviceImage | None = None
-    _put_off: _WholeCut | None = None
-
-    def cut_later(self, cut: Cut, pad_mode: PadMode, resample: Resampling) -> DeviceImage | None:
-        """The part that `cut` says, as a picture of which nothing is decoded yet; None where that cannot wait."""
-        if not self._can_wait or resample not in (Resampling.BILINEAR, Resampling.BICUBIC, Resampling.NEAREST):
-            return None
-        part = type(self)()
-        part._whole, part._put_off = self, _WholeCut(cut, pad_mode, resample)
-        part._size, part._mode, part.filename = cut.size, self._mode, self.filename
-        return part
-
-    @property
-    def _can_wait(self) -> bool:
-        waiting = self._undecoded
-        return waiting is not None and decoder() is not None and decodes(waiting.header, waiting.mode)
-
-    def load(self) -> Any:
-        """Decode the pixels if that has not happened; Pillow calls this where it needs them."""
-        if self._whole is not None and self._put_off is not None:
-            whole, self._whole = self._whole, None
-            self._take(cut_image(whole, *self._put_off))
-        return super().load()
-
-    def for_batch(self) -> EncodedPicture:
-        """The picture as it goes to the device: the bytes of its file, or its pixels."""
-        whole = self if self._whole is None else self._whole
-        if whole._undecoded is None or not whole._can_wait:
-            return EncodedPicture(image_to_typed(self), self.filename, is_file=False)
-        content = torch.frombuffer(bytearray(content_of(whole._undecoded.source)), dtype=torch.uint8)
-        return EncodedPicture(content, self.filename, is_file=True, cut=self._put_off)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -94,7 +52,7 @@ class EncodedPicture:
     content: Tensor
     name: str
     is_file: bool
-    cut: _WholeCut | None = None
+    cut: _CutArguments | None = None
 
     @classmethod
     def collate(cls, values: Sequence[EncodedPicture]) -> EncodedPictures:
@@ -163,6 +121,49 @@ class DecodePictures(Transform):
     def encodes(self, x: EncodedPictures) -> TensorImage:
         """The pictures, uint8."""
         return x.decoded()
+
+
+class DeviceImage(PILImage):
+    """A colour picture whose JPEG file is decoded on the device of its batch, where that is possible.
+
+    For ``ImageBlock(DeviceImage)`` and ``img_cls=DeviceImage``, with a GPU that would wait for its workers otherwise.
+    The first transform that crops and scales (`Resize`, `RandomResizedCrop`, ...) is done on the device too; whatever
+    else an item transform does to the picture decodes it in the worker. Files are decoded at full size: for photos
+    much larger than what is wanted of them, `PILImage`, which decodes at a reduced scale, may be the faster one.
+    """
+
+    _batch_tfms: ClassVar[tuple[type[Transform], ...]] = (DecodePictures,)
+    _whole: DeviceImage | None = None
+    _put_off: _CutArguments | None = None
+
+    def cut_later(self, cut: Cut, pad_mode: PadMode, resample: Resampling) -> DeviceImage | None:
+        """The part that `cut` says, as a picture of which nothing is decoded yet; None where that cannot wait."""
+        if not self._can_wait or resample not in (Resampling.BILINEAR, Resampling.BICUBIC, Resampling.NEAREST):
+            return None
+        part = type(self)()
+        part._whole, part._put_off = self, _CutArguments(cut, pad_mode, resample)
+        part._size, part._mode, part.filename = cut.size, self._mode, self.filename
+        return part
+
+    @property
+    def _can_wait(self) -> bool:
+        waiting = self._undecoded
+        return waiting is not None and decoder() is not None and decodes(waiting.header, waiting.mode)
+
+    def load(self) -> Any:
+        """Decode the pixels if that has not happened; Pillow calls this where it needs them."""
+        if self._whole is not None and self._put_off is not None:
+            whole, self._whole = self._whole, None
+            self._take(cut_image(whole, *self._put_off))
+        return super().load()
+
+    def for_batch(self) -> EncodedPicture:
+        """The picture as it goes to the device: the bytes of its file, or its pixels."""
+        whole = self if self._whole is None else self._whole
+        if whole._undecoded is None or not whole._can_wait:
+            return EncodedPicture(image_to_typed(self), self.filename, is_file=False)
+        content = torch.frombuffer(bytearray(content_of(whole._undecoded.source)), dtype=torch.uint8)
+        return EncodedPicture(content, self.filename, is_file=True, cut=self._put_off)
 
 
 def _decoded(files: Sequence[Tensor], names: Sequence[str], device: torch.device) -> list[Tensor]:
